@@ -1,0 +1,316 @@
+"""The nouns: frozen values that every stage shares. Standard library only.
+
+Instants are aware UTC datetimes, spans are timedeltas, text is Unicode without control characters (the parsers see to
+that). A field that a page may not state is None or empty, never invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import NewType
+
+PaperId = NewType("PaperId", int)
+QueryId = NewType("QueryId", int)
+SubscriberId = NewType("SubscriberId", int)
+SubscriptionId = NewType("SubscriptionId", int)
+PollId = NewType("PollId", int)
+OutboxId = NewType("OutboxId", int)
+
+
+# --- pages and papers -------------------------------------------------------------------------------------------------
+
+
+class First(StrEnum):
+    """What the first poll of a listing means: `record` (G4: everything is old) or `owe` (everything is new)."""
+
+    RECORD = "record"
+    OWE = "owe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A page that is polled. `poll` is the time between polls; `name` is unique and never changes its meaning."""
+
+    name: str
+    url: str
+    format: str
+    poll: timedelta = timedelta(minutes=30)
+    first: First = First.RECORD
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """HTTP validators exactly as the server sent them (RFC 9110 8.8), None where it sent none."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One fetched representation: `content` is decoded of any content coding, `charset` is the header's, unchecked."""
+
+    url: str
+    content: bytes
+    media_type: str = ""
+    charset: str | None = None
+    validators: Validators = Validators()
+    fetched_at: datetime
+
+
+class AnnounceType(StrEnum):
+    """How a listing announces a paper (https://info.arxiv.org/help/rss_specifications.html)."""
+
+    NEW = "new"
+    CROSS = "cross"
+    REPLACE = "replace"
+    REPLACE_CROSS = "replace-cross"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """One paper as one page shows it.
+
+    `title` and `abstract` are readable Unicode for people, on one line each; `title_tex` and `abstract_tex` hold the
+    page's own text where it differs (TeX source), else "". `source` is the format that read it, `source_key` the
+    page's own identifier within that source. `arxiv_id` has no version, `doi` is lower-case without a resolver.
+    Only `source`, `source_key`, `title` and `url` can be required; `url` may be "" for a page that links nothing.
+    """
+
+    source: str
+    source_key: str
+    title: str
+    url: str
+    title_tex: str = ""
+    abstract: str = ""
+    abstract_tex: str = ""
+    arxiv_id: str | None = None
+    version: int | None = None
+    doi: str | None = None
+    authors: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    primary_category: str | None = None
+    announce_type: AnnounceType | None = None
+    announced_on: date | None = None
+    published_at: datetime | None = None
+    updated_at: datetime | None = None
+    pdf_url: str | None = None
+    thumbnail: str | None = None
+    upvotes: int | None = None
+    comments_count: int | None = None
+    code_url: str | None = None
+    project_url: str | None = None
+    org: str | None = None
+    submitter: str | None = None
+    journal_ref: str | None = None
+    comments: str | None = None
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one page holds, in page order, and what the page says of itself.
+
+    `listed_on` is the day the page names (without a year: None, the text is in `day_text`). `stated` is the number of
+    entries the page claims to show here, None when it claims nothing. `skipped` counts entries that could not be read
+    alone, with the reason of each in `oddities`. `unknown_keys` counts keys this program does not know.
+    """
+
+    papers: tuple[Paper, ...]
+    listed_on: date | None = None
+    day_text: str = ""
+    stated: int | None = None
+    truncated: bool = False
+    skipped: int = 0
+    oddities: tuple[str, ...] = ()
+    unknown_keys: Mapping[str, int] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    """What a poll was (G5): decided by unseen ids, stated counts and landmarks, never by dates alone."""
+
+    FRESH = "fresh"  # the page is right and holds unseen papers
+    QUIET = "quiet"  # the page is right and says that there is nothing (weekend, holiday)
+    WAITING = "waiting"  # the page is right and still shows what we have seen
+    STALE = "stale"  # as waiting or quiet, for longer than this listing may
+    FAILED = "failed"  # no page, not the page, or a page that contradicts itself
+
+
+class ChangeKind(StrEnum):
+    """What a paper on a page is to us."""
+
+    NEW = "new"  # never seen, under any of its keys
+    REVISED = "revised"  # known, now in a higher version
+    KNOWN = "known"  # known; the page may still teach us something (votes, an id)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One paper of a batch against what we have seen; `paper_id` is None exactly when `kind` is NEW."""
+
+    kind: ChangeKind
+    paper: Paper
+    keys: tuple[str, ...]
+    paper_id: PaperId | None = None
+
+
+# --- matching ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Query `query` matches paper number `paper` (0-based position in the sequence that was matched)."""
+
+    query: QueryId
+    paper: int
+
+
+Span = tuple[int, int]  # [start, end) in code points of the readable text
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where a paper matched: spans of `Paper.title` and `Paper.abstract`, whole author names and categories by value.
+
+    Spans are sorted and do not overlap. `words` are the matched words as the paper spells them, each once, in order.
+    """
+
+    title: tuple[Span, ...] = ()
+    abstract: tuple[Span, ...] = ()
+    authors: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+# --- digests ----------------------------------------------------------------------------------------------------------
+
+
+class Cadence(StrEnum):
+    """When a subscription's hits are sent."""
+
+    IMMEDIATE = "immediate"  # once per batch
+    DAILY = "daily"  # at `at` local time, once per local calendar day
+    WEEKLY = "weekly"  # at `at` local time on `weekday`
+
+
+@dataclass(frozen=True, slots=True)
+class DigestClock:
+    """When digests are due: `at` is local wall time in the IANA zone `timezone`, `weekday` 0 = Monday (for WEEKLY)."""
+
+    cadence: Cadence
+    timezone: str
+    at: time = time(8, 0)
+    weekday: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestEntry:
+    """One paper of a digest: the marks of all queries that hit it, the `labels` of the subscriptions they belong to."""
+
+    paper: Paper
+    marks: Marks
+    labels: tuple[str, ...]
+    listings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen."""
+
+    listing: str
+    outcome: Outcome
+    polled_at: datetime
+    listed_on: date | None
+    read: int
+    stated: int | None
+    new: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """All that a digest mail says. `entries` are in the order to show, best first; each paper once.
+
+    `message_id` has its angle brackets; `date` is when the digest was queued (the Date field, identical on every
+    attempt); `sender` is `(display name, address)`; `labels` are all subscriptions this digest is about.
+    """
+
+    message_id: str
+    date: datetime
+    sender: tuple[str, str]
+    recipient: str
+    timezone: str
+    cadence: Cadence
+    entries: tuple[DigestEntry, ...]
+    labels: tuple[str, ...]
+    coverage: tuple[Coverage, ...]
+    list_id: str
+    unsubscribe_url: str
+    unsubscribe_mailto: str
+    web_url: str
+    feed_url: str
+    help_url: str
+
+
+# --- delivery ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What is offered to a relay: one recipient (RFC 5321 envelope), and the message bytes, CRLF, 7-bit."""
+
+    message_id: str
+    sender: str
+    recipient: str
+    content: bytes
+
+
+class Verdict(StrEnum):
+    """What a relay said of one message."""
+
+    SENT = "sent"  # 2yz after the final dot
+    DEFERRED = "deferred"  # 4yz: later
+    REFUSED_RECIPIENT = "refused-recipient"  # 5yz to RCPT: this recipient
+    REFUSED_MESSAGE = "refused-message"  # 5yz after DATA: this message
+    IN_DOUBT = "in-doubt"  # no reply after the final dot
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The relay's answer: `code` per RFC 5321 4.2 (None: there was none), `text` the server's words on one line."""
+
+    verdict: Verdict
+    code: int | None
+    text: str
+
+
+# --- feeds ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedItem:
+    """One item of a feed: `guid` is permanent and says nothing of host, title or format; dates come from the store."""
+
+    guid: str
+    paper: Paper
+    marks: Marks
+    labels: tuple[str, ...]
+    published: datetime
+    updated: datetime
+    link: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A feed: `self_url` is where it is served, `items` newest first, `updated` the newest change in it."""
+
+    title: str
+    description: str
+    link: str
+    self_url: str
+    updated: datetime
+    items: tuple[FeedItem, ...]

@@ -1,0 +1,24 @@
+"""What every test may ask for. Real pages are outside the project: `captures` finds them or says why not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """Folder with `listings/` and `captures/` of real pages: $NOTIFIER_CAPTURES, else `../shared`.
+
+    Absent on a user's machine the test is skipped; with CI=true they are required.
+    """
+    folder = Path(os.environ.get("NOTIFIER_CAPTURES") or PROJECT.parent / "shared")
+    if (folder / "listings").is_dir() and (folder / "captures").is_dir():
+        return folder
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"the captured pages are required with CI=true, and {folder} does not hold them")
+    pytest.skip("the captured pages are not on this machine (set NOTIFIER_CAPTURES to their folder)")
