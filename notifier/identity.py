@@ -54,13 +54,10 @@ def doi(text: str) -> str | None:
 
 def keys(paper: Paper) -> tuple[str, ...]:
     """Return the identity keys of a paper, strongest first; never empty for a paper that has a title."""
-    found: list[str] = []
-    datacite = _ARXIV_DOI.search(paper.doi) if paper.doi else None
-    name = paper.arxiv_id or (datacite.group(1).lower() if datacite else None)
+    arxiv, name = _strong(paper)
+    found = [f"arxiv:{arxiv}"] if arxiv else []
     if name:
-        found.append(f"arxiv:{name}")
-    if paper.doi and not datacite:
-        found.append(f"doi:{paper.doi}")
+        found.append(f"doi:{name}")
     title = title_key(paper.title_tex or paper.title)
     if title:
         found.append(f"title:{title}")
@@ -74,34 +71,41 @@ def same(one: Paper, other: Paper) -> bool:
     must overlap where both name any; where one names none, a long title is enough and a short one needs abstracts
     that begin alike.
     """
-    if one.arxiv_id and other.arxiv_id:
-        return one.arxiv_id == other.arxiv_id
-    if one.doi and other.doi and one.doi == other.doi:
+    (one_arxiv, one_doi), (other_arxiv, other_doi) = _strong(one), _strong(other)
+    if one_arxiv and other_arxiv:
+        return one_arxiv == other_arxiv
+    if one_doi and one_doi == other_doi:
         return True
     title = title_key(one.title_tex or one.title)
     if not title or title != title_key(other.title_tex or other.title):
         return False
-    if one.doi and other.doi and not (one.authors and other.authors):
-        return False
     if one.authors and other.authors:
         return bool(_family_names(one) & _family_names(other))
+    if one_doi and other_doi:
+        return False
     if len(title) >= SHORT_TITLE or not (one.abstract and other.abstract):
         return True
     return _letters(one.abstract)[:ABSTRACT_START] == _letters(other.abstract)[:ABSTRACT_START]
 
 
+def _strong(paper: Paper) -> tuple[str | None, str | None]:
+    """The arXiv id and the DOI; a DataCite DOI of arXiv counts as the former."""
+    datacite = _ARXIV_DOI.search(paper.doi) if paper.doi else None
+    if datacite:
+        return paper.arxiv_id or datacite.group(1).lower(), None
+    return paper.arxiv_id, paper.doi
+
+
 # Commands that only dress their argument; every other command is read by its name, as plain renderings print it.
-_DRESS = re.compile(r"\\(?:text(?:bf|it|sc|tt|rm|sf|up|sl|normal)?|math(?:bf|it|rm|sf|tt|cal|bb|frak|scr)|emph|bm|boldsymbol|"
-                    r"operatorname|mbox|hbox|textsuperscript|textsubscript|left|right)(?![A-Za-z])")  # fmt: skip
-_GREEK_NAMES = {
-    letter: name
-    for letter, name in zip(
-        "αβγδεζηθικλμνξπρσςτυφχψω",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma sigma tau "
-        "upsilon phi chi psi omega".split(),
-        strict=True,
-    )
-}
+_DRESS = re.compile(
+    r"\\(?:text(?:bf|it|sc|tt|rm|sf|up|sl|normal|superscript|subscript)?|math(?:bf|it|rm|sf|tt|cal|bb|frak|scr)"
+    r"|emph|bm|boldsymbol|operatorname|mbox|hbox|left|right)(?![A-Za-z])"
+)
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
+    "nu xi pi rho sigma sigma tau upsilon phi chi psi omega"
+)
+_GREEK_NAMES = dict(zip("αβγδεζηθικλμνξπρσςτυφχψω", _GREEK.split(), strict=True))
 _SYMBOL_NAMES = _GREEK_NAMES | {"×": "times", "∇": "nabla", "∞": "infty", "→": "to", "∂": "partial", "±": "pm"}
 _SYMBOLS = str.maketrans({symbol: f" {name} " for symbol, name in _SYMBOL_NAMES.items()})
 

@@ -38,6 +38,7 @@ class Listing:
     url: str
     format: str
     poll: timedelta = timedelta(minutes=30)
+    stale_after: timedelta = timedelta(days=4)
     first: First = First.RECORD
     allow_private: bool = False
 
@@ -144,18 +145,46 @@ class ChangeKind(StrEnum):
     """What a paper on a page is to us."""
 
     NEW = "new"  # never seen, under any of its keys
-    REVISED = "revised"  # known, now in a higher version
-    KNOWN = "known"  # known; the page may still teach us something (votes, an id)
+    REVISED = "revised"  # a higher version of a known paper, or first met as a replacement: not new to the world
+    KNOWN = "known"  # known; the page taught us something (votes, an id, an abstract)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One paper of a batch against what we have seen; `paper_id` is None exactly when `kind` is NEW."""
+    """One paper of a batch against what we have seen: `paper` is what to store, `keys` all its identity keys.
+
+    `paper_id` is None for a paper that is not stored yet (NEW, and REVISED when first met as a replacement).
+    """
 
     kind: ChangeKind
     paper: Paper
     keys: tuple[str, ...]
     paper_id: PaperId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the store knows of a batch: the stored papers under each key, and `latest`, the newest paper id by then."""
+
+    by_key: Mapping[str, tuple[tuple[PaperId, Paper], ...]]
+    latest: PaperId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """What polling a listing has shown so far: when its last fresh batch came, None before the first poll."""
+
+    last_fresh_at: datetime | None = None
+    stale_after: timedelta = timedelta(days=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """The verdict on a batch: the changes in page order, the outcome, and its reason in words for people."""
+
+    changes: tuple[Change, ...]
+    outcome: Outcome
+    reason: str
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "notifier"
 EDGES = {"store", "config", "log", "fetch", "deliver", "web", "daemon", "cli", "pipeline"}
-PURE = ["parse", "tex", "identity", "diff", "query", "match", "compose", "bounce", "feed", "cadence", "templates"]
+PURE = ["parse", "retry", "tex", "identity", "diff", "query", "match", "compose", "bounce", "feed", "cadence", "templates"]
 HOMES = {
     "httpx": {"fetch"},
     "jinja2": {"templates"},

@@ -1,0 +1,153 @@
+"""Diff: a batch against what we have seen -> what changed, and what kind of poll this was (G2, G5).
+
+Pure and total: no clock, no database; `Seen` holds every stored paper that shares a key with the batch. A page is
+judged before its papers are: a batch that contradicts itself is FAILED and changes nothing. Absence is not removal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import datetime
+
+from notifier.identity import keys, same
+from notifier.model import (
+    AnnounceType,
+    Batch,
+    Change,
+    ChangeKind,
+    Diff,
+    Outcome,
+    Paper,
+    PaperId,
+    Seen,
+    Track,
+)
+
+REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
+# A page may refresh these on every poll; all other fields are learnt once, or anew with a revision.
+VOLATILE = ("upvotes", "comments_count", "withdrawn")
+
+
+def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
+    """Compare a batch with the stored papers that share its keys and judge the poll.
+
+    A paper that stands twice in the batch counts once, with what both entries say.
+    """
+    contradiction = _contradiction(batch)
+    if contradiction:
+        return Diff((), Outcome.FAILED, contradiction)
+    changes = tuple(change for change in _changes(batch, seen) if change is not None)
+    outcome, reason = _judge(batch, changes, track, now)
+    return Diff(changes, outcome, reason)
+
+
+def batch_keys(batch: Batch) -> frozenset[str]:
+    """Return every identity key of every paper in the batch: what to ask the store for."""
+    return frozenset(key for paper in batch.papers for key in keys(paper))
+
+
+def _contradiction(batch: Batch) -> str | None:
+    read = len(batch.papers) + batch.skipped
+    if batch.stated is not None and read != batch.stated:
+        return f"the page states {batch.stated} entries, {read} were read: perhaps cut short, or its layout changed"
+    return None
+
+
+def _changes(batch: Batch, seen: Seen) -> Iterator[Change | None]:
+    """Yield one change per distinct paper, in page order; None for a known paper with nothing to learn."""
+    merged: list[tuple[PaperId | None, Paper, Paper]] = []  # id, as stored (or first entry), with this page's news
+    here: dict[str, list[int]] = {}
+    for entry in batch.papers:
+        position = _position(entry, here, merged)
+        if position is None:
+            known = _stored(entry, seen)
+            merged.append((known[0], known[1], merge(known[1], entry)) if known else (None, entry, entry))
+            position = len(merged) - 1
+        else:
+            paper_id, stored, paper = merged[position]
+            merged[position] = (paper_id, stored, merge(paper, entry))
+        for key in keys(entry):
+            here.setdefault(key, []).append(position)
+    for paper_id, stored, paper in merged:
+        yield _change(paper_id, stored, paper, seen)
+
+
+def _position(
+    entry: Paper, here: dict[str, list[int]], merged: list[tuple[PaperId | None, Paper, Paper]]
+) -> int | None:
+    for key in keys(entry):
+        for position in here.get(key, ()):
+            if same(merged[position][2], entry):
+                return position
+    return None
+
+
+def _stored(entry: Paper, seen: Seen) -> tuple[PaperId, Paper] | None:
+    for key in keys(entry):
+        for paper_id, paper in seen.by_key.get(key, ()):
+            if same(paper, entry):
+                return paper_id, paper
+    return None
+
+
+def _change(paper_id: PaperId | None, stored: Paper, paper: Paper, seen: Seen) -> Change | None:
+    names = tuple(dict.fromkeys(keys(paper) + keys(stored)))
+    if paper_id is None:
+        kind = ChangeKind.REVISED if paper.announce_type in REPLACEMENTS else ChangeKind.NEW
+        return Change(kind, paper, names)
+    if _revises(stored, paper):
+        return Change(ChangeKind.REVISED, paper, names, paper_id)
+    unknown = any(paper_id not in (known for known, _ in seen.by_key.get(name, ())) for name in names)
+    if paper != stored or unknown:
+        return Change(ChangeKind.KNOWN, paper, names, paper_id)
+    return None
+
+
+def _revises(stored: Paper, entry: Paper) -> bool:
+    """Tell whether an entry announces a later version: by number, or by day where the page gives no numbers."""
+    if stored.version is not None and entry.version is not None and entry.version != stored.version:
+        return entry.version > stored.version
+    if entry.announce_type not in REPLACEMENTS or entry.announced_on is None:
+        return False
+    return stored.announced_on is None or entry.announced_on > stored.announced_on
+
+
+def merge(stored: Paper, entry: Paper) -> Paper:
+    """Add what an entry says to a stored paper: gaps are filled, votes refreshed; a revision renews its text too.
+
+    The source, its key and the first announcement stay: they say where the paper was first met.
+    """
+    fresh: tuple[str, ...] = VOLATILE
+    if _revises(stored, entry):
+        fresh += ("title", "title_tex", "abstract", "abstract_tex", "authors", "categories", "version", "updated_at")
+        fresh += ("announced_on", "comments", "journal_ref", "announce_type")
+    news = {}
+    for name in (f.name for f in fields(Paper) if f.name not in ("source", "source_key")):
+        old, new = getattr(stored, name), getattr(entry, name)
+        if new not in (None, "", ()) and (name in fresh or old in (None, "", ())):
+            news[name] = new
+    if "title" not in news or news["title"] == stored.title:
+        news.pop("title_tex", None)  # a title and its source go together
+    elif not entry.title_tex:
+        news["title_tex"] = ""
+    if "abstract" not in news:
+        news.pop("abstract_tex", None)
+    elif not entry.abstract_tex:
+        news["abstract_tex"] = ""
+    return replace(stored, **news)
+
+
+def _judge(batch: Batch, changes: tuple[Change, ...], track: Track, now: datetime) -> tuple[Outcome, str]:
+    new = sum(change.kind is ChangeKind.NEW for change in changes)
+    unseen = sum(change.paper_id is None for change in changes)
+    read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
+    notes = (f", {batch.skipped} unreadable" if batch.skipped else "") + (", perhaps cut" if batch.truncated else "")
+    if unseen:
+        return Outcome.FRESH, f"{read} read, {new} new{notes}"
+    since = track.last_fresh_at
+    if since is not None and now - since > track.stale_after:
+        return Outcome.STALE, f"nothing unseen since {since:%Y-%m-%d %H:%M} UTC{notes}"
+    if not batch.papers:
+        return Outcome.QUIET, "the page says that there is nothing"
+    return Outcome.WAITING, f"{read} read, all seen before{notes}"

@@ -1,0 +1,24 @@
+"""Retry: when is a deferred message offered again, and when is it given up? The one table of that policy.
+
+RFC 5321 4.5.4.1 asks for at least 4-5 days of tries; the steps grow from five minutes to four hours.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+STEPS = (5, 10, 20, 40, 80, 160, 240)  # minutes before the second attempt, the third ..; the last one repeats
+GIVE_UP_AFTER = timedelta(days=5)
+JITTER = 0.2  # up to this share of a step is added, so that a thousand deferred messages do not return as one
+MAX_DOUBTS = 5  # how often one message may be left without an answer after its final dot before it is held
+
+
+def next_attempt(attempts: int, queued_at: datetime, now: datetime, spread: float) -> datetime | None:
+    """Return when to offer a message again after its `attempts`-th deferral (1-based), None to give it up.
+
+    `spread` in [0, 1) places this message within the jitter; derive it from the message, not from chance.
+    """
+    if now - queued_at >= GIVE_UP_AFTER:
+        return None
+    step = timedelta(minutes=STEPS[min(attempts, len(STEPS)) - 1])
+    return now + step * (1 + JITTER * spread)
