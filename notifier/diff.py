@@ -6,7 +6,6 @@ judged before its papers are: a batch that contradicts itself is FAILED and chan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -17,9 +16,9 @@ from notifier.model import (
     Change,
     ChangeKind,
     Diff,
+    Known,
     Outcome,
     Paper,
-    PaperId,
     Seen,
     Track,
 )
@@ -27,6 +26,8 @@ from notifier.model import (
 REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
 # A page may refresh these on every poll; all other fields are learnt once, or anew with a revision.
 VOLATILE = ("upvotes", "comments_count", "withdrawn")
+
+Met = tuple[Known | None, Paper]  # the stored paper, if any, and the paper with all that this page says of it
 
 
 def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
@@ -37,9 +38,18 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     contradiction = _contradiction(batch)
     if contradiction:
         return Diff((), Outcome.FAILED, contradiction)
-    changes = tuple(change for change in _changes(batch, seen) if change is not None)
+    merged = _merged(batch, seen)
+    found = (_change(known, paper, seen) for known, paper in merged)
+    changes = tuple(change for change in found if change is not None)
     outcome, reason = _judge(batch, changes, track, now)
-    return Diff(changes, outcome, reason)
+    return Diff(changes, outcome, reason, tuple(known.paper_id for known, _ in merged if known))
+
+
+def unchanged(track: Track, now: datetime) -> Diff:
+    """Judge a poll that was answered 304: the page is as it was."""
+    if _overdue(track, now):
+        return Diff((), Outcome.STALE, _nothing_since(track))
+    return Diff((), Outcome.WAITING, "not modified since the last poll")
 
 
 def batch_keys(batch: Batch) -> frozenset[str]:
@@ -54,53 +64,52 @@ def _contradiction(batch: Batch) -> str | None:
     return None
 
 
-def _changes(batch: Batch, seen: Seen) -> Iterator[Change | None]:
-    """Yield one change per distinct paper, in page order; None for a known paper with nothing to learn."""
-    merged: list[tuple[PaperId | None, Paper, Paper]] = []  # id, as stored (or first entry), with this page's news
+def _merged(batch: Batch, seen: Seen) -> list[Met]:
+    """One row per distinct paper, in page order, with all that this page says of it."""
+    merged: list[Met] = []
     here: dict[str, list[int]] = {}
     for entry in batch.papers:
         position = _position(entry, here, merged)
         if position is None:
             known = _stored(entry, seen)
-            merged.append((known[0], known[1], merge(known[1], entry)) if known else (None, entry, entry))
+            merged.append((known, merge(known.paper, entry) if known else entry))
             position = len(merged) - 1
         else:
-            paper_id, stored, paper = merged[position]
-            merged[position] = (paper_id, stored, merge(paper, entry))
+            known, paper = merged[position]
+            merged[position] = (known, merge(paper, entry))
         for key in keys(entry):
             here.setdefault(key, []).append(position)
-    for paper_id, stored, paper in merged:
-        yield _change(paper_id, stored, paper, seen)
+    return merged
 
 
-def _position(
-    entry: Paper, here: dict[str, list[int]], merged: list[tuple[PaperId | None, Paper, Paper]]
-) -> int | None:
+def _position(entry: Paper, here: dict[str, list[int]], merged: list[Met]) -> int | None:
     for key in keys(entry):
         for position in here.get(key, ()):
-            if same(merged[position][2], entry):
+            if same(merged[position][1], entry):
                 return position
     return None
 
 
-def _stored(entry: Paper, seen: Seen) -> tuple[PaperId, Paper] | None:
+def _stored(entry: Paper, seen: Seen) -> Known | None:
     for key in keys(entry):
-        for paper_id, paper in seen.by_key.get(key, ()):
-            if same(paper, entry):
-                return paper_id, paper
+        for known in seen.by_key.get(key, ()):
+            if same(known.paper, entry):
+                return known
     return None
 
 
-def _change(paper_id: PaperId | None, stored: Paper, paper: Paper, seen: Seen) -> Change | None:
-    names = tuple(dict.fromkeys(keys(paper) + keys(stored)))
-    if paper_id is None:
-        kind = ChangeKind.REVISED if paper.announce_type in REPLACEMENTS else ChangeKind.NEW
-        return Change(kind, paper, names)
-    if _revises(stored, paper):
-        return Change(ChangeKind.REVISED, paper, names, paper_id)
-    unknown = any(paper_id not in (known for known, _ in seen.by_key.get(name, ())) for name in names)
-    if paper != stored or unknown:
-        return Change(ChangeKind.KNOWN, paper, names, paper_id)
+def _change(known: Known | None, paper: Paper, seen: Seen) -> Change | None:
+    replaced = paper.announce_type in REPLACEMENTS
+    if known is None:
+        return Change(ChangeKind.REVISED if replaced else ChangeKind.NEW, paper, keys(paper))
+    names = tuple(dict.fromkeys(keys(paper) + keys(known.paper)))
+    if not known.was_news and not known.here and not replaced:
+        return Change(ChangeKind.NEW, paper, names, known.paper_id)
+    if _revises(known.paper, paper):
+        return Change(ChangeKind.REVISED, paper, names, known.paper_id)
+    unknown = any(known not in seen.by_key.get(name, ()) for name in names)
+    if paper != known.paper or unknown:
+        return Change(ChangeKind.KNOWN, paper, names, known.paper_id)
     return None
 
 
@@ -140,14 +149,21 @@ def merge(stored: Paper, entry: Paper) -> Paper:
 
 def _judge(batch: Batch, changes: tuple[Change, ...], track: Track, now: datetime) -> tuple[Outcome, str]:
     new = sum(change.kind is ChangeKind.NEW for change in changes)
-    unseen = sum(change.paper_id is None for change in changes)
+    unseen = sum(change.paper_id is None or change.kind is ChangeKind.NEW for change in changes)
     read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
     notes = (f", {batch.skipped} unreadable" if batch.skipped else "") + (", perhaps cut" if batch.truncated else "")
     if unseen:
         return Outcome.FRESH, f"{read} read, {new} new{notes}"
-    since = track.last_fresh_at
-    if since is not None and now - since > track.stale_after:
-        return Outcome.STALE, f"nothing unseen since {since:%Y-%m-%d %H:%M} UTC{notes}"
+    if _overdue(track, now):
+        return Outcome.STALE, _nothing_since(track) + notes
     if not batch.papers:
         return Outcome.QUIET, "the page says that there is nothing"
     return Outcome.WAITING, f"{read} read, all seen before{notes}"
+
+
+def _overdue(track: Track, now: datetime) -> bool:
+    return track.last_fresh_at is not None and now - track.last_fresh_at > track.stale_after
+
+
+def _nothing_since(track: Track) -> str:
+    return f"nothing unseen since {track.last_fresh_at:%Y-%m-%d %H:%M} UTC"

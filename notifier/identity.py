@@ -77,8 +77,10 @@ def same(one: Paper, other: Paper) -> bool:
     if one_doi and one_doi == other_doi:
         return True
     title = title_key(one.title_tex or one.title)
-    if not title or title != title_key(other.title_tex or other.title):
+    if title != title_key(other.title_tex or other.title):
         return False
+    if not title:
+        return (one.source, one.source_key) == (other.source, other.source_key)
     if one.authors and other.authors:
         return bool(_family_names(one) & _family_names(other))
     if one_doi and other_doi:

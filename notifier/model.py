@@ -144,7 +144,7 @@ class Outcome(StrEnum):
 class ChangeKind(StrEnum):
     """What a paper on a page is to us."""
 
-    NEW = "new"  # never seen, under any of its keys
+    NEW = "new"  # never seen under any of its keys, or so far only recorded, by another listing
     REVISED = "revised"  # a higher version of a known paper, or first met as a replacement: not new to the world
     KNOWN = "known"  # known; the page taught us something (votes, an id, an abstract)
 
@@ -153,7 +153,7 @@ class ChangeKind(StrEnum):
 class Change:
     """One paper of a batch against what we have seen: `paper` is what to store, `keys` all its identity keys.
 
-    `paper_id` is None for a paper that is not stored yet (NEW, and REVISED when first met as a replacement).
+    `paper_id` is None for a paper that is not stored yet.
     """
 
     kind: ChangeKind
@@ -163,10 +163,20 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A stored paper: `was_news` unless it was only recorded (a first poll, a replacement); `here`: on this listing."""
+
+    paper_id: PaperId
+    paper: Paper
+    was_news: bool
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the store knows of a batch: the stored papers under each key, and `latest`, the newest paper id by then."""
 
-    by_key: Mapping[str, tuple[tuple[PaperId, Paper], ...]]
+    by_key: Mapping[str, tuple[Known, ...]]
     latest: PaperId
 
 
@@ -180,11 +190,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """The verdict on a batch: the changes in page order, the outcome, and its reason in words for people."""
+    """The verdict on a batch: the changes in page order, the outcome, its reason in words for people.
+
+    `known` are the stored papers that the page shows, changed or not.
+    """
 
     changes: tuple[Change, ...]
     outcome: Outcome
     reason: str
+    known: tuple[PaperId, ...] = ()
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------
@@ -215,7 +229,7 @@ class Marks:
     words: tuple[str, ...] = ()
 
 
-# --- digests ----------------------------------------------------------------------------------------------------------
+# --- what the store tells ---------------------------------------------------------------------------------------------
 
 
 class Cadence(StrEnum):
@@ -237,16 +251,6 @@ class DigestClock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DigestEntry:
-    """One paper of a digest: the marks of all queries that hit it, the `labels` of the subscriptions they belong to."""
-
-    paper: Paper
-    marks: Marks
-    labels: tuple[str, ...]
-    listings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen."""
 
@@ -258,6 +262,131 @@ class Coverage:
     stated: int | None
     new: int
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingState:
+    """What polling a listing has shown so far; `fresh_at` None: never fresh; `failures` polls failed in a row."""
+
+    name: str
+    validators: Validators
+    primed: bool
+    polled_at: datetime
+    fresh_at: datetime | None
+    next_poll_at: datetime
+    failures: int
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """One poll as recorded. `read`, `stated`, `new` count papers; `day_text` is the page's own word for its day."""
+
+    listing: str
+    polled_at: datetime
+    outcome: Outcome
+    reason: str
+    listed_on: date | None = None
+    day_text: str = ""
+    read: int = 0
+    stated: int | None = None
+    new: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPaper:
+    """A paper with what the store adds: a permanent `guid`, first met at `seen_at`, text changed at `changed_at`."""
+
+    paper_id: PaperId
+    guid: str
+    seen_at: datetime
+    changed_at: datetime
+    paper: Paper
+
+
+class SubscriberState(StrEnum):
+    """Whether a subscriber is sent mail."""
+
+    CONFIRMED = "confirmed"
+    UNSUBSCRIBED = "unsubscribed"  # by their own wish: only they or the operator by hand undo it
+    SUPPRESSED = "suppressed"  # the relay refused the recipient again and again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One query of one subscriber: `label` as typed, `canonical` its meaning, `next_due_at` None when immediate."""
+
+    subscription_id: SubscriptionId
+    subscriber_id: SubscriberId
+    email: str
+    label: str
+    canonical: str
+    clock: DigestClock
+    next_due_at: datetime | None
+    active: bool
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """A person with an address; `token` is what their links are derived from, `health` the relay's last complaint."""
+
+    subscriber_id: SubscriberId
+    email: str
+    state: SubscriberState
+    since: datetime
+    token: str
+    health: str
+
+
+class OutboxState(StrEnum):
+    """The life of a message: queued -> claimed -> in doubt -> sent | deferred .. | failed; held: a person decides."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    IN_DOUBT = "in-doubt"
+    DEFERRED = "deferred"
+    SENT = "sent"
+    FAILED = "failed"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedMessage:
+    """A message of the outbox with all that composing it needs; `content` once it was composed.
+
+    `papers` are (paper, ids of the queries that hit it, listings it was met on) in the order they were met;
+    `queries` gives (label, canonical text) of each query id.
+    """
+
+    outbox_id: OutboxId
+    message_id: str
+    recipient: str
+    token: str
+    period: str
+    cadence: Cadence
+    timezone: str
+    queued_at: datetime
+    attempts: int
+    doubts: int
+    papers: tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]
+    queries: Mapping[QueryId, tuple[str, str]]
+    coverage: tuple[Coverage, ...]
+    content: bytes | None
+
+
+# --- digests ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestEntry:
+    """One paper of a digest: the marks of all queries that hit it, the `labels` of the subscriptions they belong to."""
+
+    paper: Paper
+    marks: Marks
+    labels: tuple[str, ...]
+    listings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

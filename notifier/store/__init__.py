@@ -1,0 +1,74 @@
+"""The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
+
+`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `outbox` (the commit
+points of sending), `archive` (reading only). Open it with `open_store`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from notifier.errors import StoreError
+from notifier.store import schema
+from notifier.store.archive import Archive
+from notifier.store.engine import Database
+from notifier.store.migrate import migrate, revision
+from notifier.store.outbox import Outbox
+from notifier.store.papers import Papers
+from notifier.store.subscribers import Subscribers
+
+__all__ = ["Store", "open_store"]
+
+
+class Store(Papers, Subscribers, Outbox, Archive):
+    """All domain verbs over one open database."""
+
+    def __init__(self, database: Database, secret: bytes) -> None:
+        self._database = database
+        self._secret = secret
+
+
+@asynccontextmanager
+async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
+    """Open the database at a SQLAlchemy URL, bring it to this program's schema, and close it at the end.
+
+    With `hold` this process is the only one to run the pipeline on it (DatabaseInUse otherwise). Raises StoreError
+    for a database that is damaged, newer than this program, or not a database; it is never overwritten.
+    """
+    database = Database(url)
+    try:
+        if hold:
+            database.hold()
+        before, head = await _checked_revision(database)
+        if before != head:
+            await migrate(database)
+        yield Store(database, await _secret(database))
+    finally:
+        await database.close()
+
+
+async def _checked_revision(database: Database) -> tuple[str | None, str]:
+    try:
+        return await revision(database)
+    except DBAPIError as trouble:
+        raise StoreError(
+            f"{database.path or 'the database'} cannot be used ({trouble.orig}): it was left untouched; "
+            "restore a backup, or set `database` to another file"
+        ) from None
+
+
+async def _secret(database: Database) -> bytes:
+    """The installation's secret, made on first use; links and Message-IDs are derived from it."""
+    async with database.read() as connection:
+        found = await connection.scalar(select(schema.setting.c.value).filter_by(key="secret"))
+    if found is None:
+        async with database.write() as connection:
+            added = database.insert(schema.setting).values(key="secret", value=secrets.token_hex(32))
+            await connection.execute(added.on_conflict_do_nothing())
+            found = await connection.scalar(select(schema.setting.c.value).filter_by(key="secret"))
+    return bytes.fromhex(str(found))

@@ -1,0 +1,119 @@
+"""The engine: opens the database, keeps it durable, and hands out transactions.
+
+SQLite: WAL with `synchronous=FULL`, so that what is committed survives a power cut; every writing transaction begins
+IMMEDIATE, because one that reads first and then writes fails at once when another wrote in between; one writer at a
+time within the process, `busy_timeout` against other processes. The lock that lets one pipeline run per database is
+the kernel's (flock): it cannot go stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from notifier.errors import DatabaseInUse, StoreError
+
+BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
+PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
+
+
+class Database:
+    """An open database. `read` and `write` are the only ways to a connection."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.path = Path(self.url.database) if self.url.database and self.is_sqlite else None
+        self._engine = _engine(self)
+        self._writer = asyncio.Lock()
+        self._lock: IO[str] | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view; nothing is written."""
+        async with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed as a whole when the block ends, or not at all."""
+        async with self._writer, self._engine.connect() as plain:
+            connection = await plain.execution_options(writes=True)
+            try:
+                async with connection.begin():
+                    yield connection
+            except DBAPIError as trouble:
+                if "no such table" in str(trouble.orig):
+                    raise StoreError(f"{self.path}: the database has no tables yet: run `notifier migrate`") from None
+                raise
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def hold(self) -> None:
+        """Take the right to run the pipeline on this database, for as long as this process lives.
+
+        Raises DatabaseInUse naming the holder. PostgreSQL needs none: leases share the work.
+        """
+        if self.path is None or str(self.path) == ":memory:":
+            return
+        lock = self.path.with_name(self.path.name + ".lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read(200).strip() or "another process"
+            lock.close()
+            raise DatabaseInUse(str(self.path), holder) from None
+        lock.truncate(0)
+        lock.write(f"notifier, process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        self._lock = lock
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+
+def _engine(database: Database) -> AsyncEngine:
+    if not database.is_sqlite:
+        return create_async_engine(database.url)
+    if database.path and not database.path.parent.is_dir():
+        raise StoreError(f"{database.path.parent} is not a directory: make it, or set `database` to another place")
+    engine = create_async_engine(
+        database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: Any) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

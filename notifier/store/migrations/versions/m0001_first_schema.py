@@ -1,0 +1,220 @@
+"""The first schema: everything that `schema.py` held in version 0.1.0."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+
+down_revision = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "listing",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("last_modified", sa.Text(), nullable=True),
+        sa.Column("primed", sa.Boolean(), nullable=False),
+        sa.Column("polled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("fresh_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_poll_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_listing")),
+    )
+    op.create_table(
+        "poll",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("listing", sa.String(length=100), nullable=False),
+        sa.Column("polled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("outcome", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("listed_on", sa.Date(), nullable=True),
+        sa.Column("day_text", sa.Text(), nullable=False),
+        sa.Column("read", sa.Integer(), nullable=False),
+        sa.Column("stated", sa.Integer(), nullable=True),
+        sa.Column("new", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_poll")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_poll_listing_id", "poll", ["listing", "id"], unique=False)
+
+    op.create_table(
+        "query",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_query")),
+        sa.UniqueConstraint("canonical", name=op.f("uq_query_canonical")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "setting",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_setting")),
+    )
+    op.create_table(
+        "subscriber",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("email", sa.String(length=320), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("token", sa.String(length=64), nullable=False),
+        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("health", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriber")),
+        sa.UniqueConstraint("token", name=op.f("uq_subscriber_token")),
+        sa.UniqueConstraint("email", name=op.f("uq_subscriber_email")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "message",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("period", sa.String(length=80), nullable=False),
+        sa.Column("cadence", sa.String(length=10), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("recipient", sa.String(length=320), nullable=False),
+        sa.Column("poll_from", ID, nullable=False),
+        sa.Column("poll_to", ID, nullable=False),
+        sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("doubts", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
+        sa.Column("code", sa.Integer(), nullable=True),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_message_subscriber_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_message_message_id")),
+        sa.UniqueConstraint("subscriber_id", "period", name=op.f("uq_message_subscriber_id_period")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_message_state_next_attempt_at", "message", ["state", "next_attempt_at"], unique=False)
+
+    op.create_table(
+        "paper",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("guid", sa.String(length=64), nullable=False),
+        sa.Column("poll_id", ID, nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("source_key", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("title_tex", sa.Text(), nullable=False),
+        sa.Column("abstract", sa.Text(), nullable=False),
+        sa.Column("abstract_tex", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("arxiv_id", sa.String(length=40), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("doi", sa.Text(), nullable=True),
+        sa.Column("authors", sa.JSON(), nullable=False),
+        sa.Column("categories", sa.JSON(), nullable=False),
+        sa.Column("primary_category", sa.String(length=40), nullable=True),
+        sa.Column("announce_type", sa.String(length=20), nullable=True),
+        sa.Column("announced_on", sa.Date(), nullable=True),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("pdf_url", sa.Text(), nullable=True),
+        sa.Column("thumbnail", sa.Text(), nullable=True),
+        sa.Column("upvotes", sa.Integer(), nullable=True),
+        sa.Column("comments_count", sa.Integer(), nullable=True),
+        sa.Column("code_url", sa.Text(), nullable=True),
+        sa.Column("project_url", sa.Text(), nullable=True),
+        sa.Column("org", sa.Text(), nullable=True),
+        sa.Column("submitter", sa.Text(), nullable=True),
+        sa.Column("journal_ref", sa.Text(), nullable=True),
+        sa.Column("comments", sa.Text(), nullable=True),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["poll_id"], ["poll.id"], name=op.f("fk_paper_poll_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_paper")),
+        sa.UniqueConstraint("guid", name=op.f("uq_paper_guid")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_paper_counted_id", "paper", ["counted", "id"], unique=False)
+
+    op.create_table(
+        "subscription",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("query_id", ID, nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("cadence", sa.String(length=10), nullable=False),
+        sa.Column("at", sa.Time(), nullable=False),
+        sa.Column("weekday", sa.Integer(), nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("cursor", ID, nullable=False),
+        sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("origin", sa.String(length=10), nullable=False),
+        sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_subscription_query_id")),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_subscription_subscriber_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription")),
+        sa.UniqueConstraint("subscriber_id", "query_id", name=op.f("uq_subscription_subscriber_id_query_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_subscription_due", "subscription", ["active", "next_due_at"], unique=False)
+    op.create_index("ix_subscription_query_id", "subscription", ["query_id"], unique=False)
+
+    op.create_table(
+        "delivery",
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("paper_id", ID, nullable=False),
+        sa.Column("message_id", ID, nullable=True),
+        sa.Column("query_ids", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_delivery_message_id")),
+        sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_delivery_paper_id")),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_delivery_subscriber_id")),
+        sa.PrimaryKeyConstraint("subscriber_id", "paper_id", name=op.f("pk_delivery")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_delivery_message_id", "delivery", ["message_id"], unique=False)
+
+    op.create_table(
+        "hit",
+        sa.Column("query_id", ID, nullable=False),
+        sa.Column("paper_id", ID, nullable=False),
+        sa.Column("poll_id", ID, nullable=False),
+        sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_hit_paper_id")),
+        sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_hit_query_id")),
+        sa.PrimaryKeyConstraint("query_id", "paper_id", name=op.f("pk_hit")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_hit_query_id_poll_id", "hit", ["query_id", "poll_id"], unique=False)
+
+    op.create_table(
+        "paper_key",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("paper_id", ID, nullable=False),
+        sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_paper_key_paper_id")),
+        sa.PrimaryKeyConstraint("key", "paper_id", name=op.f("pk_paper_key")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "uq_paper_key_strong",
+        "paper_key",
+        ["key"],
+        unique=True,
+        sqlite_where=sa.text("key NOT LIKE 'title:%'"),
+        postgresql_where=sa.text("key NOT LIKE 'title:%'"),
+    )
+
+    op.create_table(
+        "sighting",
+        sa.Column("paper_id", ID, nullable=False),
+        sa.Column("listing", sa.String(length=100), nullable=False),
+        sa.Column("poll_id", ID, nullable=False),
+        sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_sighting_paper_id")),
+        sa.ForeignKeyConstraint(["poll_id"], ["poll.id"], name=op.f("fk_sighting_poll_id")),
+        sa.PrimaryKeyConstraint("paper_id", "listing", name=op.f("pk_sighting")),
+        sqlite_with_rowid=False,
+    )

@@ -1,0 +1,222 @@
+"""Papers and polls: what was seen, and the first commit point.
+
+`record_poll` is G1: a paper becomes seen in the transaction that stores the hits it causes and the validators of the
+page it came from. If power fails before its commit the page is simply read again; after it nothing can be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, Table, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier.errors import SeenMeanwhile
+from notifier.model import (
+    Change,
+    ChangeKind,
+    Diff,
+    Hit,
+    Known,
+    Listing,
+    ListingState,
+    Outcome,
+    PaperId,
+    Poll,
+    PollId,
+    QueryId,
+    Seen,
+    Validators,
+)
+from notifier.store import schema
+from notifier.store.engine import PARAMETERS, Database
+from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
+
+POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
+
+
+class Papers:
+    """The verbs of polling."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def listing_state(self, name: str) -> ListingState | None:
+        """Return what polling this listing has shown so far, None before its first poll."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(schema.listing).filter_by(name=name))).mappings().first()
+        return listing_state(row) if row else None
+
+    async def seen(self, keys: Iterable[str], listing: str) -> Seen:
+        """Return every stored paper that has one of these identity keys, under each of the keys they have."""
+        paper, sighting = schema.paper, schema.sighting
+        here = exists().where(sighting.c.paper_id == paper.c.id, sighting.c.listing == listing)
+        async with self._database.read() as connection:
+            latest = await connection.scalar(select(func.max(paper.c.id))) or 0
+            by_key: dict[str, list[Known]] = {}
+            met: dict[int, Known] = {}
+            for some in _chunks(sorted(keys)):
+                rows = await connection.execute(
+                    select(schema.paper_key.c.key, paper.c.id, paper.c.counted, here.label("here"), *PAPER_COLUMNS)
+                    .join_from(schema.paper_key, paper)
+                    .where(schema.paper_key.c.key.in_(some))
+                    .order_by(paper.c.id)
+                )
+                for row in rows:
+                    if row.id not in met:
+                        met[row.id] = Known(PaperId(row.id), to_paper(row), row.counted, row.here)
+                    by_key.setdefault(row.key, []).append(met[row.id])
+        return Seen({key: tuple(found) for key, found in by_key.items()}, PaperId(latest))
+
+    async def record_poll(
+        self,
+        listing: Listing,
+        poll: Poll,
+        result: Diff,
+        hits: Sequence[Hit],
+        validators: Validators,
+        *,
+        seen: Seen,
+        queries_up_to: QueryId,
+        next_poll_at: datetime,
+    ) -> PollId:
+        """Store in one transaction: the poll, its papers, the hits they cause, the page's validators.
+
+        `hits` name changes by their position in `result.changes`. Raises SeenMeanwhile, having stored nothing, when a
+        paper of this batch or a query was added after the caller looked: look again.
+        """
+        async with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                await connection.execute(select(func.pg_advisory_xact_lock(POLL_ORDER_LOCK)))
+            await _check_nothing_came_between(connection, result, seen, queries_up_to)
+            primed = await connection.scalar(select(schema.listing.c.primed).filter_by(name=listing.name))
+            poll_id = await _add_poll(connection, poll)
+            owes = bool(primed) or listing.first == "owe"
+            papers = [await self._store(connection, change, poll_id, poll.polled_at, owes) for change in result.changes]
+            await self._add_sightings(connection, {*papers, *result.known}, listing.name, poll_id)
+            if owes and hits:
+                await connection.execute(
+                    self._database.insert(schema.hit).on_conflict_do_nothing(),
+                    [{"query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id} for hit in hits],
+                )
+            await self._update_listing(
+                connection, poll, next_poll_at, etag=validators.etag, last_modified=validators.last_modified,
+                primed=True,
+            )  # fmt: skip
+        return poll_id
+
+    async def record_unchanged(self, poll: Poll, next_poll_at: datetime) -> PollId:
+        """Store a poll that brought no page (304): validators and papers stay as they are."""
+        async with self._database.write() as connection:
+            poll_id = await _add_poll(connection, poll)
+            await self._update_listing(connection, poll, next_poll_at)
+        return poll_id
+
+    async def record_failure(self, poll: Poll, next_poll_at: datetime) -> PollId:
+        """Store a poll that failed, with its reason: nothing of the page is recorded, its validators neither."""
+        async with self._database.write() as connection:
+            poll_id = await _add_poll(connection, poll)
+            await self._update_listing(connection, poll, next_poll_at)
+        return poll_id
+
+    async def _store(
+        self, connection: AsyncConnection, change: Change, poll_id: PollId, now: datetime, owes: bool
+    ) -> PaperId:
+        """Insert or update one paper and add the keys that it has not yet."""
+        values = paper_values(change.paper)
+        news = owes and change.kind is ChangeKind.NEW
+        if change.paper_id is None:
+            values |= {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": news}
+            values["guid"] = await _guid(connection, change)
+            paper_id = PaperId(await _insert(connection, schema.paper, values))
+        else:
+            paper_id = change.paper_id
+            if change.kind is ChangeKind.REVISED:
+                values["changed_at"] = now
+            if news:
+                values |= {"counted": True, "seen_at": now}
+            await connection.execute(update(schema.paper).where(schema.paper.c.id == paper_id).values(values))
+        # A DOI that another paper holds already stays there: two preprints of one article are two papers.
+        await connection.execute(
+            self._database.insert(schema.paper_key).on_conflict_do_nothing(),
+            [{"key": key, "paper_id": paper_id} for key in change.keys],
+        )
+        return paper_id
+
+    async def _add_sightings(
+        self, connection: AsyncConnection, papers: Iterable[PaperId], listing: str, poll_id: PollId
+    ) -> None:
+        rows = [{"paper_id": paper_id, "listing": listing, "poll_id": poll_id} for paper_id in sorted(papers)]
+        if rows:
+            await connection.execute(self._database.insert(schema.sighting).on_conflict_do_nothing(), rows)
+
+    async def _update_listing(
+        self, connection: AsyncConnection, poll: Poll, next_poll_at: datetime, **page: Any
+    ) -> None:
+        failed = poll.outcome is Outcome.FAILED
+        change: dict[str, Any] = {
+            "polled_at": poll.polled_at,
+            "next_poll_at": next_poll_at,
+            "outcome": poll.outcome,
+            "reason": poll.reason,
+            **page,
+        }
+        if poll.outcome is Outcome.FRESH:
+            change["fresh_at"] = poll.polled_at
+        table = schema.listing
+        new = {"primed": False, **change, "name": poll.listing, "failures": int(failed)}
+        await connection.execute(
+            self._database.insert(table)
+            .values(new)
+            .on_conflict_do_update(
+                index_elements=[table.c.name],
+                set_={**change, "failures": table.c.failures + 1 if failed else 0},
+            )
+        )
+
+
+async def _check_nothing_came_between(
+    connection: AsyncConnection, result: Diff, seen: Seen, queries_up_to: QueryId
+) -> None:
+    keys = sorted({key for change in result.changes for key in change.keys})
+    for some in _chunks(keys):
+        newer = select(schema.paper_key.c.key).where(
+            schema.paper_key.c.key.in_(some), schema.paper_key.c.paper_id > seen.latest
+        )
+        if (await connection.execute(newer.limit(1))).first():
+            raise SeenMeanwhile("another poll recorded a paper of this batch")
+    if (await connection.scalar(select(func.max(schema.query.c.id))) or 0) > queries_up_to:
+        raise SeenMeanwhile("a query was added")
+
+
+async def _guid(connection: AsyncConnection, change: Change) -> str:
+    """Name a new paper by its strongest key; papers that share only a title are told apart by their number."""
+    key = change.keys[0]
+    namesakes = await connection.scalar(select(func.count()).select_from(schema.paper_key).filter_by(key=key)) or 0
+    return guid(f"{key} {namesakes + 1}" if namesakes else key)
+
+
+async def _add_poll(connection: AsyncConnection, poll: Poll) -> PollId:
+    return PollId(await _insert(connection, schema.poll, asdict(poll)))
+
+
+async def _insert(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> int:
+    """Insert one row and return its number."""
+    number: int = (await connection.execute(insert(table).values(values).returning(table.c.id))).scalar_one()
+    return number
+
+
+def listing_state(row: RowMapping) -> ListingState:
+    return ListingState(
+        name=row["name"], validators=Validators(row["etag"], row["last_modified"]), primed=row["primed"],
+        polled_at=row["polled_at"], fresh_at=row["fresh_at"], next_poll_at=row["next_poll_at"],
+        failures=row["failures"], outcome=Outcome(row["outcome"]), reason=row["reason"],
+    )  # fmt: skip
+
+
+def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), PARAMETERS):
+        yield keys[start : start + PARAMETERS]

@@ -1,0 +1,259 @@
+"""The tables. One schema for SQLite and PostgreSQL; the migrations create it, a test compares the two.
+
+Rows that must not exist twice are kept out by a UNIQUE key, never by logic (G2): a strong identity key, a paper to a
+subscriber, a digest per subscriber and period. Ids grow and are never reused, so `poll.id` orders what happened even
+when the clock jumps.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Time,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite, which has no zones, stores it naive in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _id() -> Column[Any]:
+    return Column("id", Id, primary_key=True, autoincrement=True)
+
+
+setting = Table(  # facts of this installation, such as the secret that links are derived from
+    "setting",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+listing = Table(  # what polling a listing has shown so far
+    "listing",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("etag", Text),
+    Column("last_modified", Text),
+    Column("primed", Boolean, nullable=False),
+    Column("polled_at", Instant, nullable=False),
+    Column("fresh_at", Instant),
+    Column("next_poll_at", Instant, nullable=False),
+    Column("failures", Integer, nullable=False),  # polls that failed in a row
+    Column("outcome", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+poll = Table(
+    "poll",
+    metadata,
+    _id(),
+    Column("listing", String(100), nullable=False),
+    Column("polled_at", Instant, nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("listed_on", Date),
+    Column("day_text", Text, nullable=False),
+    Column("read", Integer, nullable=False),
+    Column("stated", Integer),
+    Column("new", Integer, nullable=False),
+    Index("ix_poll_listing_id", "listing", "id"),
+    sqlite_autoincrement=True,
+)
+
+paper = Table(
+    "paper",
+    metadata,
+    _id(),
+    Column("guid", String(64), nullable=False, unique=True),
+    Column("poll_id", Id, ForeignKey("poll.id"), nullable=False),  # the poll that saw it first
+    Column("counted", Boolean, nullable=False),  # met as news: neither primed nor first met as a replacement
+    Column("seen_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),  # of title, abstract or version: what a feed calls updated
+    Column("source", String(40), nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("title_tex", Text, nullable=False),
+    Column("abstract", Text, nullable=False),
+    Column("abstract_tex", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("arxiv_id", String(40)),
+    Column("version", Integer),
+    Column("doi", Text),
+    Column("authors", JSON, nullable=False),
+    Column("categories", JSON, nullable=False),
+    Column("primary_category", String(40)),
+    Column("announce_type", String(20)),
+    Column("announced_on", Date),
+    Column("published_at", Instant),
+    Column("updated_at", Instant),
+    Column("pdf_url", Text),
+    Column("thumbnail", Text),
+    Column("upvotes", Integer),
+    Column("comments_count", Integer),
+    Column("code_url", Text),
+    Column("project_url", Text),
+    Column("org", Text),
+    Column("submitter", Text),
+    Column("journal_ref", Text),
+    Column("comments", Text),
+    Column("withdrawn", Boolean, nullable=False),
+    Index("ix_paper_counted_id", "counted", "id"),
+    sqlite_autoincrement=True,
+)
+
+paper_key = Table(
+    "paper_key",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    # Two papers may share a title, never an arXiv id or a DOI.
+    Index("uq_paper_key_strong", "key", unique=True, sqlite_where=text("key NOT LIKE 'title:%'"),
+          postgresql_where=text("key NOT LIKE 'title:%'")),
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+sighting = Table(  # on which listing a paper was first met, by which poll
+    "sighting",
+    metadata,
+    Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    Column("listing", String(100), primary_key=True),
+    Column("poll_id", Id, ForeignKey("poll.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+query = Table(  # one row per meaning, however many subscribe to it
+    "query",
+    metadata,
+    _id(),
+    Column("canonical", Text, nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    _id(),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("state", String(12), nullable=False),  # confirmed, unsubscribed, suppressed
+    Column("since", Instant, nullable=False),  # of the state
+    Column("token", String(64), nullable=False, unique=True),  # what links are derived from; changing it revokes them
+    Column("refusals", Integer, nullable=False),  # messages refused for this recipient in a row
+    Column("health", Text, nullable=False),  # the relay's last words, "" when all is well
+    sqlite_autoincrement=True,
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    _id(),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("query_id", Id, ForeignKey("query.id"), nullable=False),
+    Column("label", Text, nullable=False),  # the query as its owner wrote it
+    Column("cadence", String(10), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("timezone", String(64), nullable=False),  # IANA
+    Column("cursor", Id, nullable=False),  # hits of polls up to this one are digested or were never owed
+    Column("next_due_at", Instant),  # None: when there is a hit
+    Column("active", Boolean, nullable=False),
+    Column("origin", String(10), nullable=False),  # config, cli or web: who may change it
+    UniqueConstraint("subscriber_id", "query_id"),
+    Index("ix_subscription_due", "active", "next_due_at"),
+    Index("ix_subscription_query_id", "query_id"),
+    sqlite_autoincrement=True,
+)
+
+hit = Table(
+    "hit",
+    metadata,
+    Column("query_id", Id, ForeignKey("query.id"), primary_key=True),
+    Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    Column("poll_id", Id, nullable=False),
+    Index("ix_hit_query_id_poll_id", "query_id", "poll_id"),
+    sqlite_with_rowid=False,
+)
+
+message = Table(
+    "message",
+    metadata,
+    _id(),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("period", String(80), nullable=False),
+    Column("cadence", String(10), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("poll_from", Id, nullable=False),  # covers the polls after this one ..
+    Column("poll_to", Id, nullable=False),  # .. up to this one
+    Column("queued_at", Instant, nullable=False),
+    Column("next_attempt_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("doubts", Integer, nullable=False),  # attempts left without an answer after the final dot
+    Column("owner", Text),
+    Column("lease_until", Instant),
+    Column("content", LargeBinary),  # the bytes of every attempt; dropped when settled
+    Column("code", Integer),
+    Column("reply", Text, nullable=False),
+    Column("settled_at", Instant),
+    UniqueConstraint("subscriber_id", "period"),
+    Index("ix_message_state_next_attempt_at", "state", "next_attempt_at"),
+    sqlite_autoincrement=True,
+)
+
+delivery = Table(  # a paper reaches a subscriber in one message; NULL: that message was given up, owed again
+    "delivery",
+    metadata,
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), primary_key=True),
+    Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    Column("message_id", Id, ForeignKey("message.id")),
+    Column("query_ids", JSON, nullable=False),  # which of the subscriber's queries hit it
+    Index("ix_delivery_message_id", "message_id"),
+    sqlite_with_rowid=False,
+)

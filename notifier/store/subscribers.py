@@ -1,0 +1,255 @@
+"""Subscribers, their subscriptions and queries.
+
+A subscription owes nothing of what was polled before it began (G4): its cursor starts at the newest poll. Cursors are
+poll ids, not times, so a clock that jumps owes nothing twice and skips nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier import cadence
+from notifier.model import (
+    Cadence,
+    DigestClock,
+    OutboxState,
+    QueryId,
+    Subscriber,
+    SubscriberId,
+    SubscriberState,
+    Subscription,
+    SubscriptionId,
+)
+from notifier.store import schema
+from notifier.store.engine import Database
+
+TOKEN_BYTES = 20  # 160 bits
+SIGNATURE_BYTES = 16  # 128 bits
+
+
+class Subscribers:
+    """The verbs of subscribing."""
+
+    def __init__(self, database: Database, secret: bytes) -> None:
+        self._database = database
+        self._secret = secret
+
+    async def queries(self, after: QueryId) -> list[tuple[QueryId, str]]:
+        """Return (id, canonical text) of every query added after `after`, in the order of their ids."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(schema.query).where(schema.query.c.id > after).order_by(schema.query.c.id)
+            )
+            return [(QueryId(row.id), row.canonical) for row in rows]
+
+    async def subscribe(
+        self, email: str, label: str, canonical: str, clock: DigestClock, *, origin: str, now: datetime
+    ) -> Subscription:
+        """Add or change a confirmed subscription; `email` is a validated address, `canonical` the query's meaning.
+
+        A subscription that is active already keeps what it is owed; a new or reactivated one owes nothing of the past.
+        An address that had left is confirmed again: only call this on its own wish or the operator's.
+        """
+        async with self._database.write() as connection:
+            subscriber_id = await self._confirm(connection, email, now)
+            return await self._subscribe(connection, subscriber_id, label, canonical, clock, origin, now)
+
+    async def keep_configured(self, wanted: Sequence[tuple[str, str, str, DigestClock]], now: datetime) -> list[str]:
+        """Make the subscriptions of the configuration, (email, label, canonical, clock) each, be exactly these.
+
+        Returns the addresses that have unsubscribed since, which stay so: their wish is final.
+        """
+        left = []
+        async with self._database.write() as connection:
+            kept = set()
+            for email, label, canonical, clock in wanted:
+                row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+                if row and row.state == SubscriberState.UNSUBSCRIBED:
+                    left.append(email)
+                    continue
+                subscriber_id = SubscriberId(row.id) if row else await self._confirm(connection, email, now)
+                kept.add(
+                    (
+                        await self._subscribe(connection, subscriber_id, label, canonical, clock, "config", now)
+                    ).subscription_id
+                )
+            table = schema.subscription
+            stale = update(table).where(table.c.origin == "config", table.c.id.not_in(sorted(kept)))
+            await connection.execute(stale.values(active=False))
+        return left
+
+    async def unsubscribe(self, email: str, now: datetime) -> bool:
+        """End all mail to an address at once; return whether it was subscribed. Messages not begun are never sent."""
+        async with self._database.write() as connection:
+            row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+            return row is not None and await _leave(connection, SubscriberId(row.id), row.state, now)
+
+    async def subscriber(self, email: str) -> Subscriber | None:
+        """Return the subscriber with this address, whatever its state."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+        return _subscriber(row) if row else None
+
+    async def subscriptions(self, email: str | None = None) -> list[Subscription]:
+        """Return the subscriptions of one address, or all, in the order they were made."""
+        async with self._database.read() as connection:
+            asked = (
+                select(schema.subscription, schema.subscriber.c.email, schema.query.c.canonical)
+                .select_from(schema.subscription)
+                .join(schema.subscriber)
+                .join(schema.query)
+                .order_by(schema.subscription.c.id)
+            )
+            if email is not None:
+                asked = asked.where(schema.subscriber.c.email == email)
+            return [_subscription(row) for row in await connection.execute(asked)]
+
+    # --- links: /unsubscribe/<token> and its like -------------------------------------------------------------------
+
+    def link(self, purpose: str, token: str) -> str:
+        """Derive the link of one purpose from a subscriber's token: a link for one thing opens no other."""
+        signature = hmac.new(self._secret, f"{purpose}:{token}".encode(), hashlib.sha256).hexdigest()
+        return token + signature[: SIGNATURE_BYTES * 2]
+
+    async def by_link(self, purpose: str, link: str) -> Subscriber | None:
+        """Return whom a link of this purpose belongs to, None for one that is forged, revoked or cut short."""
+        token = link[: TOKEN_BYTES * 2]
+        if not hmac.compare_digest(self.link(purpose, token).encode(), link.encode("utf-8", "replace")):
+            return None
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(schema.subscriber).filter_by(token=token))).first()
+        return _subscriber(row) if row else None
+
+    async def leave(self, subscriber_id: SubscriberId, now: datetime) -> None:
+        """End all mail to a subscriber, on their own wish."""
+        async with self._database.write() as connection:
+            row = (await connection.execute(select(schema.subscriber).filter_by(id=subscriber_id))).one()
+            await _leave(connection, subscriber_id, row.state, now)
+
+    async def come_back(self, subscriber_id: SubscriberId, now: datetime) -> None:
+        """Undo `leave`: the subscriptions as they were; what was polled meanwhile is owed too."""
+        async with self._database.write() as connection:
+            table = schema.subscriber
+            undo = update(table).where(table.c.id == subscriber_id, table.c.state == SubscriberState.UNSUBSCRIBED)
+            await connection.execute(undo.values(state=SubscriberState.CONFIRMED, since=now))
+
+    # --- below: parts of a transaction --------------------------------------------------------------------------------
+
+    async def _confirm(self, connection: AsyncConnection, email: str, now: datetime) -> SubscriberId:
+        table = schema.subscriber
+        values = {"email": email, "state": SubscriberState.CONFIRMED, "since": now, "refusals": 0, "health": ""}
+        added = self._database.insert(table).values(token=secrets.token_hex(TOKEN_BYTES), **values)
+        await connection.execute(added.on_conflict_do_nothing())
+        row = (await connection.execute(select(table).filter_by(email=email))).one()
+        if row.state != SubscriberState.CONFIRMED:
+            await connection.execute(update(table).where(table.c.id == row.id).values(values))
+            # What was found while the address was away is not owed.
+            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            away = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
+            await connection.execute(away.values(cursor=newest))
+        return SubscriberId(row.id)
+
+    async def _subscribe(
+        self,
+        connection: AsyncConnection,
+        subscriber_id: SubscriberId,
+        label: str,
+        canonical: str,
+        clock: DigestClock,
+        origin: str,
+        now: datetime,
+    ) -> Subscription:
+        await connection.execute(
+            self._database.insert(schema.query).values(canonical=canonical).on_conflict_do_nothing()
+        )
+        query_id = await connection.scalar(select(schema.query.c.id).filter_by(canonical=canonical))
+        table = schema.subscription
+        mine = table.c.subscriber_id == subscriber_id, table.c.query_id == query_id
+        old = (await connection.execute(select(table).where(*mine))).first()
+        values: dict[str, Any] = {
+            "label": label,
+            "cadence": clock.cadence,
+            "at": clock.at,
+            "weekday": clock.weekday,
+            "timezone": clock.timezone,
+            "active": True,
+            "origin": origin,
+        }
+        if old is None or not old.active or _clock(old) != clock:
+            values["next_due_at"] = cadence.next_due(clock, now)
+        if old is None or not old.active:
+            values["cursor"] = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+        if old is None:
+            await connection.execute(insert(table).values(subscriber_id=subscriber_id, query_id=query_id, **values))
+        else:
+            await connection.execute(update(table).where(table.c.id == old.id).values(values))
+        found = (
+            select(table, schema.subscriber.c.email, schema.query.c.canonical)
+            .select_from(table)
+            .join(schema.subscriber)
+            .join(schema.query)
+            .where(*mine)
+        )
+        return _subscription((await connection.execute(found)).one())
+
+
+async def _leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:
+    """Set a subscriber UNSUBSCRIBED and call back every message that is not under way; its papers are owed again."""
+    if state == SubscriberState.UNSUBSCRIBED:
+        return False
+    table = schema.subscriber
+    gone = update(table).where(table.c.id == subscriber_id)
+    await connection.execute(gone.values(state=SubscriberState.UNSUBSCRIBED, since=now))
+    message = schema.message
+    waiting = (
+        select(message.c.id)
+        .where(message.c.subscriber_id == subscriber_id)
+        .where(message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED]))
+    )
+    ids = list((await connection.execute(waiting)).scalars())
+    await connection.execute(
+        update(message)
+        .where(message.c.id.in_(ids))
+        .values(state=OutboxState.FAILED, reply="unsubscribed before it was sent", settled_at=now, content=None)
+    )
+    await connection.execute(
+        update(schema.delivery).where(schema.delivery.c.message_id.in_(ids)).values(message_id=None)
+    )
+    return True
+
+
+def _clock(row: Row[Any]) -> DigestClock:
+    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
+
+
+def _subscription(row: Row[Any]) -> Subscription:
+    return Subscription(
+        subscription_id=SubscriptionId(row.id),
+        subscriber_id=SubscriberId(row.subscriber_id),
+        email=row.email,
+        label=row.label,
+        canonical=row.canonical,
+        clock=_clock(row),
+        next_due_at=row.next_due_at,
+        active=row.active,
+        origin=row.origin,
+    )
+
+
+def _subscriber(row: Row[Any]) -> Subscriber:
+    return Subscriber(
+        subscriber_id=SubscriberId(row.id),
+        email=row.email,
+        state=SubscriberState(row.state),
+        since=row.since,
+        token=row.token,
+        health=row.health,
+    )
