@@ -1,0 +1,1 @@
+"""Small real servers on loopback that behave, and misbehave when asked to."""

@@ -1,0 +1,515 @@
+"""Fetching: a real server on loopback, polite and conditional requests, and every way a server can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from notifier.errors import FetchError
+from notifier.fetch import Client, IPAddress, client, fetch, refusal
+from notifier.model import Listing, Page, Validators
+from tests.servers.http import HEAD, Answer, Fault, Site, raw, reset, silence, site, trickle
+from tests.servers.tls import certificate
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+NOTHING = Validators()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Site]:
+    async with site() as here:
+        yield here
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Client]:
+    async with client("ops@example.org", "1.0", deadline=5, clock=lambda: NOW) as opened:
+        yield opened
+
+
+def listing(url: str, *, private: bool = True) -> Listing:
+    return Listing(name="test", url=url, format="feed", allow_private=private)
+
+
+async def page_of(web: Client, url: str, known: Validators = NOTHING) -> Page:
+    page = await fetch(web, listing(url), known)
+    assert page is not None
+    return page
+
+
+async def trouble_of(web: Client, url: str, known: Validators = NOTHING, *, private: bool = True) -> FetchError:
+    with pytest.raises(FetchError) as caught:
+        await fetch(web, listing(url, private=private), known)
+    assert caught.value.reason.isprintable(), "a reason is one line that can be shown and logged"
+    return caught.value
+
+
+class Names:
+    """A resolver that knows these names and remembers what it was asked."""
+
+    def __init__(self, **table: list[str]) -> None:
+        self.table = table
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, _port: int) -> Sequence[str]:
+        self.asked.append(host)
+        if host.partition(".")[0] not in self.table:
+            raise OSError(f"no such name: {host}")
+        return self.table[host.partition(".")[0]]
+
+
+# --- a good page ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_page_comes_with_its_bytes_its_type_and_its_validators(web: Client, server: Site) -> None:
+    server.pages["/rss"] = Answer(
+        body=b"<rss/>",
+        headers=(("Content-Type", 'Application/RSS+XML; charset="utf-8"'),),
+        etag='W/"a,\xe9"',
+        last_modified="Mon, 02 Mar 2026 00:00:00 GMT",
+    )
+    assert await page_of(web, server.url("/rss")) == Page(
+        url=server.url("/rss"),
+        content=b"<rss/>",
+        media_type="application/rss+xml",
+        charset="utf-8",
+        validators=Validators('W/"a,\xe9"', "Mon, 02 Mar 2026 00:00:00 GMT"),
+        fetched_at=NOW,
+    )
+
+
+async def test_a_request_names_the_program_and_a_contact_and_asks_for_gzip_alone(web: Client, server: Site) -> None:
+    server.put("/")
+    await page_of(web, server.url("/#fragment"))
+    (request,) = server.requests
+    assert request.target == "/"
+    assert request.headers == {
+        "host": f"127.0.0.1:{server.port}",
+        "user-agent": "notifier/1.0 (+ops@example.org)",
+        "accept": "*/*",
+        "accept-encoding": "gzip",
+        "connection": "close",
+    }
+
+
+@pytest.mark.parametrize("contact", ["", " ", "ops@example.org\r\nCookie: x", "jürgen"])
+async def test_a_client_without_a_contact_that_fits_a_header_is_refused(contact: str) -> None:
+    with pytest.raises(ValueError, match="contact"):
+        async with client(contact, "1.0"):
+            pass
+
+
+async def test_what_we_know_is_sent_back_byte_for_byte_and_304_is_no_page(web: Client, server: Site) -> None:
+    server.pages["/"] = Answer(body=b"page", etag='W/"a,\xe9"', last_modified="Mon, 2 Mar 26 00:00:00 +0000")
+    page = await page_of(web, server.url())
+    assert await fetch(web, listing(server.url()), page.validators) is None
+    assert server.requests[-1].headers["if-none-match"] == 'W/"a,\xe9"'
+    assert server.requests[-1].headers["if-modified-since"] == "Mon, 2 Mar 26 00:00:00 +0000"
+    server.put("/", b"news", etag='"2"')
+    assert (await page_of(web, server.url(), page.validators)).content == b"news"
+
+
+async def test_a_gzip_page_is_inflated_even_in_several_members(web: Client, server: Site) -> None:
+    body = gzip.compress(b"one ") + gzip.compress(b"two " * 50_000)
+    server.put("/", body, content_encoding="gzip")
+    assert (await page_of(web, server.url())).content == b"one " + b"two " * 50_000
+
+
+async def test_cookies_and_connections_are_not_kept(web: Client, server: Site) -> None:
+    server.put("/", b"page", set_cookie="id=1; Path=/")
+    await page_of(web, server.url())
+    await page_of(web, server.url())
+    assert "cookie" not in server.requests[-1].headers
+
+
+async def test_one_host_is_asked_one_thing_at_a_time(web: Client, server: Site) -> None:
+    server.put("/a")
+    server.put("/b")
+    await asyncio.gather(*(page_of(web, server.url(path)) for path in ("/a", "/b", "/a", "/b")))
+    assert server.most_connections == 1
+    assert len(server.requests) == 4
+
+
+async def test_waiting_for_the_turn_at_a_host_does_not_use_up_the_deadline(server: Site) -> None:
+    server.fail("/slow", silence)
+    server.put("/quick", b"page")
+    async with client("ops@example.org", "1.0", deadline=0.3) as web:
+        slow = asyncio.create_task(trouble_of(web, server.url("/slow")))
+        await server.until(lambda: bool(server.requests))
+        assert (await page_of(web, server.url("/quick"))).content == b"page"
+        assert "0.3 s" in (await slow).reason
+
+
+async def test_a_cancelled_fetch_closes_its_connection_and_frees_the_host(web: Client, server: Site) -> None:
+    server.fail("/slow", trickle(HEAD + b"\r\n", b"x"))
+    server.put("/quick", b"page")
+    slow = asyncio.create_task(page_of(web, server.url("/slow")))
+    await server.until(lambda: bool(server.requests))
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert (await page_of(web, server.url("/quick"))).content == b"page"
+    await server.until(lambda: server.open_connections == 0)
+
+
+# --- rows 1-11: a broken network --------------------------------------------------------------------------------------
+
+
+async def test_f001_an_unknown_name_is_an_error_that_says_so() -> None:
+    async with client("ops@example.org", "1.0", resolve=Names()) as web:
+        assert "cannot resolve papers.example" in (await trouble_of(web, "http://papers.example/")).reason
+
+
+async def test_f001_a_resolver_that_never_answers_ends_at_the_deadline() -> None:
+    async def never(host: str, port: int) -> Sequence[str]:
+        await asyncio.get_running_loop().create_future()
+        return []
+
+    async with client("ops@example.org", "1.0", deadline=0.2, resolve=never) as web:
+        assert "within 0.2 s" in (await trouble_of(web, "http://papers.example/")).reason
+
+
+async def test_f002_refused_and_reset_connections_are_errors_that_name_the_host(web: Client, server: Site) -> None:
+    server.fail("/", reset)
+    assert "127.0.0.1" in (await trouble_of(web, server.url())).reason
+    async with site() as gone:
+        url = gone.url()
+    assert "cannot connect to 127.0.0.1" in (await trouble_of(web, url)).reason
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(silence, id="f003_silence"),
+        pytest.param(trickle(HEAD + b"\r\n", b"x"), id="f004_trickled_body"),
+        pytest.param(trickle(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), id="f003_trickled_headers"),
+        pytest.param(trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="f003_endless_continue"),
+        pytest.param(trickle(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"), id="f004_trickled_chunks"),
+    ],
+)
+async def test_f003_f004_a_slow_server_is_cut_at_one_overall_deadline(server: Site, fault: Fault) -> None:
+    server.pages["/"] = fault
+    async with client("ops@example.org", "1.0", deadline=0.4) as web:
+        started = time.monotonic()
+        assert "no complete answer within 0.4 s" in (await trouble_of(web, server.url())).reason
+        assert time.monotonic() - started < 2
+
+
+async def test_f005_an_endless_body_stops_at_the_limit(web: Client, server: Site) -> None:
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    server.fail("/", trickle(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk, pause=0))
+    assert "more than 16777216 bytes" in (await trouble_of(web, server.url())).reason
+
+
+async def test_f006_a_gzip_bomb_stops_at_the_limit_with_bounded_memory(web: Client, server: Site) -> None:
+    deflate = zlib.compressobj(9, wbits=31)
+    bomb = b"".join([*(deflate.compress(b"\0" * 1_000_000) for _ in range(200)), deflate.flush()])
+    server.put("/", bomb, content_encoding="gzip")
+    tracemalloc.start()
+    try:
+        assert "more than 16777216 bytes" in (await trouble_of(web, server.url())).reason
+        assert tracemalloc.get_traced_memory()[1] < 64_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "deflate", "zstd", "gzip\r\nContent-Encoding: gzip"])
+async def test_f007_a_coding_that_was_not_asked_for_is_refused(web: Client, server: Site, coding: str) -> None:
+    server.put("/", gzip.compress(gzip.compress(b"0" * 1_000_000)), content_encoding=coding)
+    assert "content coding" in (await trouble_of(web, server.url())).reason
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        HEAD + b"Content-Length: 100\r\n\r\nhalf a page",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n10\r\nhalf",
+        HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"a page, " * 100)[:-12],
+        HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"a page")[:-8] + b"12345678",
+        HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"a page") + b"something else",
+        b"",
+        b"220 mail.example ESMTP\r\n",
+        b"<html>no header at all</html>",
+    ],
+)
+async def test_f008_half_an_answer_is_no_page(web: Client, server: Site, octets: bytes) -> None:
+    server.fail("/", raw(octets))
+    await trouble_of(web, server.url())
+
+
+async def test_f009_a_body_that_only_the_close_ends_is_passed_on_for_the_parser_to_judge(
+    web: Client, server: Site
+) -> None:
+    server.fail("/", raw(HEAD + b"\r\n<html><p>half"))
+    assert (await page_of(web, server.url())).content == b"<html><p>half"
+
+
+async def test_f010_a_header_of_200_kb_is_an_error(web: Client, server: Site) -> None:
+    server.fail("/", raw(HEAD + b"X: " + b"y" * 200_000 + b"\r\n\r\npage"))
+    await trouble_of(web, server.url())
+
+
+# --- rows 11-16: where a request may go -------------------------------------------------------------------------------
+
+
+async def test_five_redirects_are_followed_and_the_page_knows_where_it_was(web: Client, server: Site) -> None:
+    for hop in range(5):
+        server.put(f"/{hop}", status=301 + hop % 2, location=f"{hop + 1}?q=1")
+    server.put("/5", b"page")
+    page = await page_of(web, server.url("/0"))
+    assert (page.content, page.url) == (b"page", server.url("/5?q=1"))
+
+
+async def test_f011_a_redirect_loop_is_an_error_that_names_the_chain(web: Client, server: Site) -> None:
+    server.put("/a", status=302, location="/b")
+    server.put("/b", status=302, location="/a")
+    reason = (await trouble_of(web, server.url("/a"))).reason
+    assert reason.startswith("more than 5 redirects: ")
+    assert reason.count(" -> ") == 6
+    assert len(server.requests) == 6
+
+
+async def test_f012_a_redirect_to_a_private_address_is_refused_before_connecting(server: Site) -> None:
+    async with site("127.0.0.2") as inner:
+        inner.put("/", b"secret")
+        server.put("/", status=302, location=inner.url())
+
+        def only_the_server(address: IPAddress, allow_private: bool) -> str | None:
+            return None if str(address) == server.host else refusal(address, allow_private)
+
+        async with client("ops@example.org", "1.0", refusal=only_the_server) as web:
+            server.put("/port", status=302, location=inner.url())
+            server.put("/80", status=302, location="http://127.0.0.2/")
+            by_port = await trouble_of(web, server.url("/port"), private=False)
+            by_address = await trouble_of(web, server.url("/80"), private=False)
+        assert "unusual port" in by_port.reason
+        assert "127.0.0.2 is a private address" in by_address.reason
+        assert inner.requests == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///etc/passwd", "ftp://example.org/", "gopher://example.org/", "data:,x", "http:///x", "//", "http://["],
+)
+async def test_f013_a_redirect_out_of_http_is_refused(web: Client, server: Site, target: str) -> None:
+    server.put("/", status=302, location=target)
+    await trouble_of(web, server.url())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.1", "0x7f000001", "2130706433", "0", "017700000001", "localhost", "127。0。0。1"),
+        *("[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::127.0.0.1]"),
+        *("10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "[fe80::1]", "[fd00::1]"),
+        *("[fec0::1]", "[2001:db8::1]", "[2001::1]", "[::]", "0.0.0.0", "224.0.0.1", "255.255.255.255", "[ff02::1]"),
+    ],
+)
+async def test_f014_a_host_that_means_a_private_address_is_refused_however_spelt(
+    web: Client, server: Site, host: str
+) -> None:
+    server.put("/", b"secret")
+    reason = (await trouble_of(web, server.url("/", host), private=False)).reason
+    assert "not connecting" in reason or "cannot resolve" in reason or "not a URL" in reason
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "address", ["151.101.1.42", "2a04:4e42::1", "::ffff:151.101.1.42", "64:ff9b::9765:12a", "2002:9765:12a::1"]
+)
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert refusal(ip_address(address), False) is None
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "::ffff:0.0.0.0"])
+def test_no_permission_reaches_an_address_that_is_nobodys(address: str) -> None:
+    assert refusal(ip_address(address), True) is not None
+
+
+async def test_f015_a_name_is_resolved_once_and_that_address_is_connected(server: Site) -> None:
+    server.put("/", b"page")
+    answers = iter([["127.0.0.1"], ["10.0.0.1"], ["10.0.0.1"]])
+
+    async def rebinding(host: str, port: int) -> Sequence[str]:
+        return next(answers)
+
+    def only_loopback(address: IPAddress, allow_private: bool) -> str | None:
+        return None if str(address) == "127.0.0.1" else "private"
+
+    async with client("ops@example.org", "1.0", resolve=rebinding, refusal=only_loopback) as web:
+        page = await page_of(web, server.url("/", "papers.example"))
+        assert page.content == b"page"
+        assert server.requests[0].headers["host"] == f"papers.example:{server.port}"
+        assert "10.0.0.1 is private" in (await trouble_of(web, server.url("/", "papers.example"))).reason
+
+
+async def test_f015_a_private_address_among_public_ones_is_never_tried() -> None:
+    async with site("127.0.0.2") as inner:
+
+        def no_inner(address: IPAddress, allow_private: bool) -> str | None:
+            return "private" if str(address) == "127.0.0.2" else None
+
+        look_up = Names(papers=["127.0.0.2", "127.0.0.1"])
+        async with client("ops@example.org", "1.0", resolve=look_up, refusal=no_inner) as web:
+            await trouble_of(web, inner.url("/", "papers.example"))
+        assert inner.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example\\@127.0.0.1/",
+        "http://127.0.0.1\\.a.example/",
+        "http://user:secret@127.0.0.1/",
+        "http://@127.0.0.1/",
+        "http://127.0.0.1/\tx",
+        "http://127.0.0.1/\r\nX: y",
+        "http://127.0.0.1/ x",
+        " http://127.0.0.1/",
+        "file:///etc/passwd",
+        "127.0.0.1/x",
+        "http://",
+        "http://a..b.example:99999/",
+    ],
+)
+async def test_f016_a_url_that_two_parsers_could_read_differently_is_refused(web: Client, url: str) -> None:
+    trouble = await trouble_of(web, url)
+    assert "secret" not in trouble.reason
+
+
+# --- row 17: TLS ------------------------------------------------------------------------------------------------------
+
+
+async def test_tls_verifies_the_name_though_the_connection_is_to_an_address(tmp_path: Path) -> None:
+    shown = certificate(tmp_path, "papers.example")
+    look_up = Names(papers=["127.0.0.1"], other=["127.0.0.1"])
+    async with site(tls=shown.server) as server:
+        server.put("/", b"page")
+        async with client("ops@example.org", "1.0", ca_file=shown.file, resolve=look_up) as web:
+            assert (await page_of(web, server.url("/", "papers.example"))).content == b"page"
+            reason = (await trouble_of(web, server.url("/", "other.example"))).reason
+            assert "Hostname mismatch" in reason
+            assert len(server.requests) == 1
+
+
+async def test_f017_an_expired_or_unknown_certificate_is_refused(tmp_path: Path, web: Client) -> None:
+    expired, unknown = certificate(tmp_path, "IP:127.0.0.1", expired=True), certificate(tmp_path, "IP:127.0.0.1")
+    async with site(tls=unknown.server) as server:
+        assert "self-signed certificate" in (await trouble_of(web, server.url())).reason
+    async with (
+        site(tls=expired.server) as server,
+        client("ops@example.org", "1.0", ca_file=expired.file) as trusting,
+    ):
+        assert "certificate has expired" in (await trouble_of(trusting, server.url())).reason
+        assert server.requests == []
+
+
+# --- rows 19-24: what a server says -----------------------------------------------------------------------------------
+
+
+async def test_f019_a_304_that_nobody_asked_for_is_an_error(web: Client, server: Site) -> None:
+    server.put("/", status=304)
+    assert "nothing was asked" in (await trouble_of(web, server.url())).reason
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "pause"),
+    [
+        ("120", timedelta(minutes=2)),
+        ("1", timedelta(minutes=1)),
+        ("1000000000", timedelta(hours=24)),
+        ("9" * 5000, timedelta(hours=24)),
+        ("-5", timedelta(minutes=1)),
+        ("Mon, 02 Mar 2026 12:30:00 GMT", timedelta(minutes=30)),
+        ("Mon, 02 Mar 2026 12:30:00", timedelta(minutes=30)),
+        ("Mon, 02 Mar 2020 12:30:00 GMT", timedelta(minutes=1)),
+        ("Mon, 02 Mar 9999 12:30:00 GMT", timedelta(hours=24)),
+        ("soon", timedelta(minutes=1)),
+        ("Mon, 99 Foo 2026 99:99:99 GMT", timedelta(minutes=1)),
+        ("²", timedelta(minutes=1)),
+        ("", timedelta(minutes=1)),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_f020_retry_after_is_obeyed_within_reason(
+    web: Client, server: Site, status: int, retry_after: str, pause: timedelta
+) -> None:
+    server.put("/", b"later", status=status, retry_after=retry_after.encode().decode("latin-1"))
+    trouble = await trouble_of(web, server.url())
+    assert (trouble.status, trouble.retry_after) == (status, pause)
+
+
+@pytest.mark.parametrize("status", [200, 403, 429, 503])
+async def test_rate_exceeded_is_no_page_whatever_the_status(web: Client, server: Site, status: int) -> None:
+    server.put("/", b"Rate exceeded.\n", status=status)
+    trouble = await trouble_of(web, server.url())
+    assert "Rate exceeded." in trouble.reason
+    assert (trouble.status, trouble.retry_after) == (status, timedelta(minutes=15))
+
+
+async def test_an_error_page_gives_its_status_and_its_first_words_with_controls_escaped(
+    web: Client, server: Site
+) -> None:
+    page = b"<html><head><title>x</title></head><body><h1>No\nentry</h1> \x1b[31m " + b"word " * 10_000
+    server.put("/", gzip.compress(page), status=403, content_encoding="gzip")
+    trouble = await trouble_of(web, server.url())
+    assert trouble.status == 403
+    assert trouble.reason.startswith(r"403 Whatever: No entry \x1b[31m word word")
+    assert len(trouble.reason) < 150
+
+
+@pytest.mark.parametrize("status", [201, 204, 206, 300, 400, 401, 404, 410, 500, 502, 599, 999])
+async def test_any_other_status_is_an_error_that_carries_it(web: Client, server: Site, status: int) -> None:
+    server.put("/", b"" if status == 204 else b"text", status=status)
+    assert (await trouble_of(web, server.url())).status == status
+
+
+async def test_a_redirect_without_a_location_is_an_error(web: Client, server: Site) -> None:
+    server.put("/", status=301)
+    assert "without a Location" in (await trouble_of(web, server.url())).reason
+
+
+@pytest.mark.parametrize("charset", ["base64", "utf-7", "idna", "no-such-thing"])
+async def test_f021_a_hostile_charset_is_passed_on_unused(web: Client, server: Site, charset: str) -> None:
+    server.put("/", b"page", content_type=f"text/html;charset={charset}")
+    assert await page_of(web, server.url()) == Page(
+        url=server.url(), content=b"page", media_type="text/html", charset=charset, fetched_at=NOW
+    )
+
+
+async def test_f023_a_proxy_in_the_environment_is_ignored(server: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with site() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url())
+        monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+        server.put("/", b"page")
+        async with client("ops@example.org", "1.0") as web:
+            assert (await page_of(web, server.url())).content == b"page"
+        assert proxy.requests == []
+
+
+async def test_f024_another_address_is_tried_when_one_does_not_connect(server: Site) -> None:
+    server.put("/", b"page")
+    look_up = Names(papers=["::1", "127.0.0.3", "127.0.0.1"])
+    async with client("ops@example.org", "1.0", resolve=look_up) as web:
+        assert (await page_of(web, server.url("/", "papers.example"))).content == b"page"
+    assert look_up.asked == ["papers.example"]
+
+
+async def test_f024_a_host_that_has_ipv6_alone_is_reached(web: Client) -> None:
+    try:
+        async with site("::1") as server:
+            server.put("/", b"page")
+            assert (await page_of(web, server.url())).content == b"page"
+            assert server.requests[0].headers["host"] == f"[::1]:{server.port}"
+    except OSError as error:
+        pytest.skip(f"no IPv6 on this machine: {error}")
