@@ -1,0 +1,206 @@
+"""The templates of mails and web pages: finds them, lets the operator replace them one by one, renders them.
+
+Owns Jinja. Promises: what is rendered sees plain values only (dict, list, str, int, float, bool, None), because the
+sandbox would run methods of any object passed in; HTML is escaped because the caller asked for `html`, not because of
+a file name, and no filter undoes it; a name that is not given is an error, not an empty string. A replaced template
+that cannot be used is reported and the built-in one is rendered instead: papers still arrive.
+
+Templates are code of the operator, who can spend any amount of time and memory in them: a file of the override
+folder that everybody may write, or that a link takes from elsewhere, is refused.
+"""
+
+from __future__ import annotations
+
+import stat
+import textwrap
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    meta,
+)
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from notifier.errors import TemplateError
+
+TEXT_COLUMNS = 74  # RFC 5322 2.1.1 advises 78; 75 and more would be broken by quoted-printable
+
+
+def folder() -> Path:
+    """Return the folder of the built-in templates: inside the package of a wheel, beside it in a source checkout."""
+    package = Path(__file__).resolve().parent
+    for place in (package / "_shipped" / "templates", package.parent / "templates"):
+        if (place / "email").is_dir():
+            return place
+    raise TemplateError("templates", f"not found in {package}: the installation is incomplete")
+
+
+class Templates:
+    """All templates, by name (`email/digest.html`); files of the folder `overrides` replace built-in ones.
+
+    `report` is called with the reason each time a replaced template could not be used and the built-in one was.
+    """
+
+    def __init__(self, overrides: Path | None = None, report: Callable[[TemplateError], None] | None = None) -> None:
+        shipped = FileSystemLoader(folder())
+        self._overrides = overrides
+        self._report = report or (lambda _error: None)
+        self._shipped = _environments([shipped])
+        self._chosen = _environments([_Guarded(overrides), shipped]) if overrides else self._shipped
+
+    def html(self, name: str, values: Mapping[str, object]) -> str:
+        """Render the template as HTML, every value escaped. Raises TemplateError when even the built-in one fails."""
+        return self._render("html", name, values)
+
+    def text(self, name: str, values: Mapping[str, object]) -> str:
+        """Render the template as plain text: nothing is escaped. Raises TemplateError as `html` does."""
+        return self._render("text", name, values)
+
+    def check(self) -> list[TemplateError]:
+        """Return what is wrong with the operator's templates: unreadable, unknown names, unknown variables."""
+        if not self._overrides:
+            return []
+        if not self._overrides.is_dir():
+            return [TemplateError(str(self._overrides), "the folder for replaced templates does not exist")]
+        names = sorted(str(p.relative_to(self._overrides)) for p in self._overrides.rglob("*") if p.is_file())
+        found = [self._examine(name) for name in names if not name.startswith(".")]
+        return [fault for fault in found if fault]
+
+    def _examine(self, name: str) -> TemplateError | None:
+        kind = "html" if name.endswith(".html") else "text"
+        ours, theirs = self._shipped[kind], self._chosen[kind]
+        try:
+            known = _variables(ours, name)
+        except TemplateNotFound:
+            return TemplateError(name, "replaces no built-in template of this name")
+        try:
+            theirs.get_template(name)
+            unknown = _variables(theirs, name) - known
+        except Exception as error:
+            return _fault(name, error)
+        return TemplateError(name, f"unknown variable: {', '.join(sorted(unknown))}") if unknown else None
+
+    def _render(self, kind: str, name: str, values: Mapping[str, object]) -> str:
+        given = {key: plain(value) for key, value in values.items()}
+        chosen, shipped = self._chosen[kind], self._shipped[kind]
+        if chosen is not shipped:
+            try:
+                return chosen.get_template(name).render(given)
+            except Exception as error:  # a broken replacement of any sort must not stop the mail
+                self._report(_fault(name, error))
+        try:
+            return shipped.get_template(name).render(given)
+        except Exception as error:
+            raise _fault(name, error) from error
+
+
+def plain(value: object) -> Any:
+    """Return `value` as dict, list, str, int, float, bool or None; raises TypeError for anything else.
+
+    Frozen dataclasses become dicts, instants and dates ISO 8601 text, subclasses of str and int the bare thing:
+    a `Markup` would otherwise switch escaping off, and a method would be callable from a template.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value) if type(value) is str else "".join(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return [plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    iso = getattr(value, "isoformat", None)
+    if iso:
+        return str(iso())
+    raise TypeError(f"a template may not see a {type(value).__name__}: pass plain values")
+
+
+def wrap(text: str, indent: int = 0, first: int | None = None) -> str:
+    """Wrap `text` at 74 columns, each line indented (the first one by `first`); a long URL is never broken."""
+    return textwrap.fill(
+        text,
+        TEXT_COLUMNS,
+        initial_indent=" " * (indent if first is None else first),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+class _Guarded(FileSystemLoader):
+    """Loads the operator's files, refusing what somebody else may have put there."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._root = root
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        source, path, current = super().get_source(environment, template)
+        real = Path(path).resolve()
+        if not real.is_relative_to(self._root.resolve()):
+            raise TemplateError(template, f"{path} is a link that leaves {self._root}")
+        for place in (real, *(p for p in real.parents if p.is_relative_to(self._root.resolve()))):
+            if place.stat().st_mode & stat.S_IWOTH:
+                raise TemplateError(template, f"everybody may write {place}: chmod o-w it")
+        return source, path, current
+
+
+def _environments(loaders: Sequence[BaseLoader]) -> dict[str, Environment]:
+    """Return the sandboxes, one that escapes (html) and one that does not (text), over the same files."""
+    return {"html": _environment(loaders, escape=True), "text": _environment(loaders, escape=False)}
+
+
+def _environment(loaders: Sequence[BaseLoader], *, escape: bool) -> Environment:
+    made = ImmutableSandboxedEnvironment(
+        loader=ChoiceLoader(loaders),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["wrap"] = wrap
+    for unsafe in ("safe", "mark_safe"):
+        made.filters.pop(unsafe, None)
+    made.globals.pop("lipsum", None)
+    return made
+
+
+def _variables(environment: Environment, name: str) -> set[str]:
+    """Return the variables that a template expects from outside."""
+    assert environment.loader is not None
+    source, _, _ = environment.loader.get_source(environment, name)
+    return meta.find_undeclared_variables(environment.parse(source, name))
+
+
+def _fault(name: str, error: Exception) -> TemplateError:
+    """Return the error as ours, with the line of the template where it happened."""
+    if isinstance(error, TemplateError):
+        return error
+    if isinstance(error, TemplateSyntaxError):
+        return TemplateError(error.name or name, error.message or "syntax error", error.lineno)
+    if isinstance(error, TemplateNotFound):
+        return TemplateError(name, f"needs {error.name}, which does not exist")
+    if isinstance(error, UnicodeDecodeError):
+        return TemplateError(name, f"is not UTF-8: {error.reason} at byte {error.start}")
+    # Jinja rewrites the traceback so that frames of a template carry the template's own file and line.
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.endswith(".py")]
+    where = lines[-1] if lines else None
+    inside = "/".join(Path(where.filename).parts[-2:]) if where else name
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return TemplateError(inside, reason, where.lineno if where else None)
