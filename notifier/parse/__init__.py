@@ -1,0 +1,39 @@
+"""Page bytes to a `Batch`: the papers a page lists, in its order, and what the page says of itself.
+
+`parse` promises: a `Batch` for a page of the format - also for one that is right and empty - and `PageError` for
+anything else: an error page with status 200, a login wall, a page cut off, another site's page. One entry that cannot
+be read is skipped, counted and named; the others are kept. Everything in a paper is clean (`notifier.parse.text`).
+It reaches no network, file or clock.
+
+To add a format:
+
+1. Write `notifier/parse/<format>.py` with one public function of that name, which takes a `Page` and returns a `Batch`.
+   Its docstring says where the format is specified, which landmarks make a page this format's page, and what it lacks.
+2. Get the text from `charset.decode`, the tree of an HTML page from `markup.tree`; pass every title and abstract
+   through `text.reading`, other words through `text.line`, links through `text.link`, ids through `notifier.identity`.
+3. Collect papers in `entries.Entries`: `add`, `skip` (an entry that cannot be read), `note` (an oddity), then `batch`.
+   Fill in `stated` if the page says how many entries it shows: it is what tells a quiet day from a parser gone blind.
+4. Add it to `FORMATS` under the name users write in the configuration.
+5. Add pages to `tests/golden/<name>/` - fictional papers, one page for each thing that can be odd - each with
+   `<page>.expected.json`. The tests in `tests/test_parse.py` find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from notifier.model import Batch, Page
+from notifier.parse.arxiv_list import arxiv_list
+from notifier.parse.daily_papers_text import daily_papers_text
+from notifier.parse.hf_daily import hf_daily
+
+FORMATS: Mapping[str, Callable[[Page], Batch]] = {
+    "arxiv-list": arxiv_list,
+    "daily-papers-text": daily_papers_text,
+    "hf-daily": hf_daily,
+}
+
+
+def parse(page: Page, format: str) -> Batch:
+    """Read a page as `format`, a name of `FORMATS`; raises `PageError` for anything that is not such a page."""
+    return FORMATS[format](page)

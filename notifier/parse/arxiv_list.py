@@ -1,0 +1,198 @@
+"""arXiv's listing pages, `arxiv.org/list/<category>/new` (also `recent` and `pastweek`), in the layout since 2024.
+
+One `dl#articles` a section (the id repeats), its heading an `h3` inside it: "New submissions (showing 53 of 53
+entries)" on `new`, "Fri, 3 Mar 2023 (showing first 50 of 57 entries )" on the others. Then `dt`/`dd` pairs: the link
+titled "Abstract" and the announcement's kind in `dt`, the rest in `dd`. Landmark: `#dlpage` with a listing's heading or
+section. "No updates" instead of entries is a quiet day. The numbers that the headings show add up to `Batch.stated`.
+
+Facts from arXiv's own open-source templates (github.com/arXiv/arxiv-browse, browse/templates/list). A replaced
+cross-list is listed as "(replaced)" like any other, so it is read as a replacement. No version is on the page.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import urljoin, urlsplit
+
+from selectolax.lexbor import LexborNode
+
+from notifier.errors import PageError
+from notifier.identity import arxiv_id
+from notifier.model import AnnounceType, Batch, Page, Paper
+from notifier.parse.charset import decode
+from notifier.parse.dates import day_first
+from notifier.parse.entries import BadEntry, Entries
+from notifier.parse.markup import text_of, tree, what_it_is
+from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, NOTE_LIMIT, TITLE_LIMIT, line, link, names, reading
+
+FORMAT = "arxiv-list"
+SITE = "https://arxiv.org"
+
+_SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
+_TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
+_CATEGORY = re.compile(r"\(([A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z-]+)?)\)\s*$")
+_LINK_TEXT = re.compile(r"this (?:https?|ftp) URL", re.I)
+_WITHDRAWN = re.compile(r"\bwithdrawn\b|\bhas been withdrawn\b", re.I)
+_KINDS = (
+    (re.compile(r"^new submissions", re.I), AnnounceType.NEW),
+    (re.compile(r"^cross[ -](?:submissions|lists)", re.I), AnnounceType.CROSS),
+    (re.compile(r"^replacements?", re.I), AnnounceType.REPLACE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """What a section's heading says; `shown` and `total` are None where it gives no numbers."""
+
+    kind: AnnounceType | None = None
+    day: date | None = None
+    shown: int | None = None
+    total: int | None = None
+
+
+def arxiv_list(page: Page) -> Batch:
+    """Read an arXiv listing page."""
+    decoded = decode(page)
+    root = tree(decoded.text).css_first("#dlpage")
+    if root is None:
+        raise PageError(f"no #dlpage; found {what_it_is(decoded.text)}")
+    lists = root.css("dl#articles")
+    heading = next((text for h3 in root.css("h3") if (text := line(text_of(h3), 200)).startswith("Showing new")), "")
+    if not heading and not lists:
+        raise PageError("no listing heading and no dl#articles in #dlpage: the layout has changed")
+    if not lists and "No updates" not in text_of(root):
+        raise PageError("a listing without sections that does not say it has no updates")
+    listed_on = day_first(heading)
+    entries = Entries(decoded.oddities)
+    sections = [_read_section(node, listed_on, entries, page.url) for node in lists]
+    days = [section.day for section in sections if section.day]
+    shown = [section.shown for section in sections if section.shown is not None]
+    total = sum(section.total or 0 for section in sections)
+    found = _TOTAL.search(text_of(root))
+    on_all_pages = _number(found[1]) if found else total
+    return entries.batch(
+        listed_on=listed_on or (max(days) if days else None),
+        day_text=heading.removeprefix("Showing new listings for ") or "",
+        stated=sum(shown) if shown or entries.papers or not lists else 0,
+        truncated=max(total, on_all_pages) > sum(shown) if shown else False,
+    )
+
+
+def _read_section(node: LexborNode, listed_on: date | None, entries: Entries, url: str) -> _Section:
+    """Read the heading and the dt/dd pairs of one `dl`."""
+    section, term = _Section(), None
+    for child in node.iter(include_text=False):
+        if child.tag == "h3":
+            section = _section(line(text_of(child), 200))
+        elif child.tag == "dt":
+            if term is not None:
+                entries.skip("an entry without details")
+            term = child
+        elif child.tag == "dd" and term is not None:
+            try:
+                entries.add(_paper(term, child, section, listed_on, url))
+            except BadEntry as bad:
+                entries.skip(bad)
+            term = None
+    if term is not None:
+        entries.skip("an entry without details")
+    return section
+
+
+def _section(heading: str) -> _Section:
+    kind = next((kind for pattern, kind in _KINDS if pattern.search(heading)), None)
+    counts = _SHOWN.search(heading)
+    return _Section(
+        kind=kind,
+        day=None if kind else day_first(heading),
+        shown=_number(counts[1]) if counts else None,
+        total=_number(counts[2]) if counts else None,
+    )
+
+
+def _number(digits: str) -> int:
+    return int(digits.replace(",", "") or 0)
+
+
+def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: date | None, url: str) -> Paper:
+    """Read one dt/dd pair; raises `BadEntry` without an arXiv id."""
+    anchor = term.css_first('a[title="Abstract"]') or term.css_first('a[href*="/abs/"]')
+    href = (anchor.attributes.get("href") or "") if anchor else ""
+    found = arxiv_id(href[:200])
+    if not found:
+        raise BadEntry(f"an entry without arXiv id ({line(text_of(term), 40)})")
+    key, version = found
+    site = _site(url)
+    title, title_tex = reading(_field(details, ".list-title"), TITLE_LIMIT)
+    abstract, abstract_tex = reading(_with_links(details.css_first("p.mathjax")), ABSTRACT_LIMIT)
+    categories, primary = _categories(details)
+    comments, _ = reading(_with_links(details.css_first(".list-comments"), "Comments:"), NOTE_LIMIT)
+    journal, _ = reading(_field(details, ".list-journal-ref"), NOTE_LIMIT)
+    return Paper(
+        source=FORMAT,
+        source_key=key,
+        title=title or f"arXiv:{key}",
+        url=link(urljoin(site, f"/abs/{key}")) or "",
+        title_tex=title_tex,
+        abstract=abstract,
+        abstract_tex=abstract_tex,
+        arxiv_id=key,
+        version=version,
+        authors=names([text_of(author) for author in details.css(".list-authors a")]),
+        categories=categories,
+        primary_category=primary,
+        announce_type=_kind(line(text_of(term), 400), section),
+        announced_on=section.day or listed_on,
+        pdf_url=link(urljoin(site, f"/pdf/{key}")),
+        journal_ref=journal or None,
+        comments=comments or None,
+        withdrawn=bool(_WITHDRAWN.search(comments)) or abstract.lower().startswith("this paper has been withdrawn"),
+    )
+
+
+def _site(url: str) -> str:
+    """Return where the page's links lead: the mirror it came from if that is arXiv's, else arXiv."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return SITE
+    ours = parts.scheme in ("http", "https") and (parts.hostname or "").endswith(".arxiv.org")
+    return f"{parts.scheme}://{parts.netloc}" if ours else SITE
+
+
+def _kind(term: str, section: _Section) -> AnnounceType | None:
+    """Read how the entry is announced: its own remark, else its section."""
+    cross, replaced = "(cross-list" in term, "(replaced" in term
+    if replaced or section.kind is AnnounceType.REPLACE:
+        return AnnounceType.REPLACE_CROSS if cross else AnnounceType.REPLACE
+    return AnnounceType.CROSS if cross else section.kind
+
+
+def _field(details: LexborNode, selector: str) -> str:
+    """Return the text of a field without its descriptor ("Title:")."""
+    node = details.css_first(selector)
+    descriptor = text_of(node.css_first("span.descriptor")) if node else ""
+    return text_of(node).strip().removeprefix(descriptor.strip())
+
+
+def _with_links(node: LexborNode | None, descriptor: str = "") -> str:
+    """Return text in which arXiv has replaced addresses by "this https URL", with the addresses put back."""
+    if node is None:
+        return ""
+    parts = []
+    for child in node.iter(include_text=True):
+        text = text_of(child) if child.tag != "br" else " "
+        if child.tag == "a" and _LINK_TEXT.fullmatch(text.strip()):
+            text = link(child.attributes.get("href")) or text
+        parts.append(text)
+    return "".join(parts).strip().removeprefix(descriptor)
+
+
+def _categories(details: LexborNode) -> tuple[tuple[str, ...], str | None]:
+    """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
+    primary = _CATEGORY.search(line(text_of(details.css_first(".list-subjects .primary-subject")), NAME_LIMIT))
+    subjects = line(_field(details, ".list-subjects"), NOTE_LIMIT).split(";")
+    codes = [found[1] for subject in subjects if (found := _CATEGORY.search(subject))]
+    return tuple(dict.fromkeys(codes)), primary[1] if primary else (codes[0] if codes else None)

@@ -1,0 +1,43 @@
+"""Days and instants as pages write them: English month names whatever the locale, and ISO 8601. Nothing here raises."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY_FIRST = re.compile(r"\b(\d{1,2}) ([A-Z][a-z]{2})[a-z]* (\d{4})\b")
+_MONTH_FIRST = re.compile(r"([A-Z][a-z]{2})[a-z]{0,6}\.? (\d{1,2})(?:, (\d{4}))?")
+
+
+def day_first(text: str) -> date | None:
+    """Find "3 March 2023" or "3 Mar 2023" anywhere in a heading."""
+    found = _DAY_FIRST.search(text)
+    return _date(found[3], found[2], found[1]) if found else None
+
+
+def month_first(text: str) -> tuple[bool, date | None]:
+    """Tell whether the whole text is a day such as "Aug 6" or "Aug 6, 2024", and which, if it has a year."""
+    found = _MONTH_FIRST.fullmatch(text)
+    if not found:
+        return False, None
+    # A leap year stands in for the missing one, so that "Feb 29" is a day.
+    return _date(found[3] or "2024", found[1], found[2]) is not None, _date(found[3] or "", found[1], found[2])
+
+
+def instant(found: object) -> datetime | None:
+    """Read an ISO 8601 instant as UTC; one without offset is UTC already."""
+    if not isinstance(found, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(found.strip()[:40])
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _date(year: str, month: str, day: str) -> date | None:
+    try:
+        return date(int(year), _MONTHS.index(month.lower()) + 1, int(day))
+    except ValueError:
+        return None

@@ -1,0 +1,96 @@
+"""Text and links of a page, made safe to store, show and match.
+
+Owns what a page's own words may hold once they are in a `Paper`: one line of Unicode in normal form C (UAX #15), with
+single spaces, without control characters (line separators included), lone surrogates, noncharacters, bidirectional
+overrides (UAX #9) and invisible characters (which would hide a word from a query), and no longer than its limit.
+A link is an absolute http or https URL or it is dropped. Nothing here raises on any string.
+
+Lengths are bounded *before* normalising, because normalising costs time and may grow text, and again after.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urljoin, urlsplit
+
+from notifier.tex import readable
+
+# Lengths in code points; a page may hold more, a paper may not.
+TITLE_LIMIT = 1_000
+ABSTRACT_LIMIT = 20_000
+NOTE_LIMIT = 2_000  # comments, journal reference
+NAME_LIMIT = 200  # a person, an organisation, a category
+LINK_LIMIT = 2_000
+AUTHORS_LIMIT = 10_000
+MARKS_LIMIT = 4  # combining marks on one letter; Vietnamese and Hebrew need three
+
+_RAW_FACTOR = 4  # raw text may be this much longer than its limit before it is cut: indentation, TeX markup
+
+# Invisible or direction-changing: general category Cf where it is not needed to write a title, and blank "letters".
+_DROPPED = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_BLANK = re.compile("[\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_NOT_TEXT = re.compile(
+    "[\ud800-\udfff\ufdd0-\ufdef" + "".join(f"{chr(p << 16 | 0xFFFE)}{chr(p << 16 | 0xFFFF)}" for p in range(17)) + "]"
+)
+_MARK = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+_MARKS = re.compile(f"([{_MARK}]{{{MARKS_LIMIT}}})[{_MARK}]+")
+_UNSAFE_IN_LINK = re.compile("[\x00-\x20\x7f-\xa0\"'<>\\\\^`{|}\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def line(raw: object, limit: int) -> str:
+    """Clean text to one line of at most `limit` code points; cut text ends in an ellipsis; not a string is ""."""
+    if not isinstance(raw, str):
+        return ""
+    text = raw[: limit * _RAW_FACTOR]
+    cut = len(raw) > len(text)
+    text = _visible(text)
+    if not text.isascii():
+        text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
+    text = _BLANK.sub(" ", text).strip(" ")
+    if len(text) > limit or (cut and text):
+        return text[: limit - 1].rstrip(" ") + "…"
+    return text
+
+
+def _visible(text: str) -> str:
+    return text if text.isascii() else _NOT_TEXT.sub("\ufffd", _DROPPED.sub("", text))
+
+
+def reading(raw: object, limit: int) -> tuple[str, str]:
+    """Clean text that may hold TeX: (readable text, its source where that differs, else "")."""
+    source = line(raw, limit)
+    text = line(readable(source), limit)
+    if not text:  # all markup: the source is the only thing there is to read
+        text = source
+    return text, source if source != text else ""
+
+
+def link(raw: object, at: str = "") -> str | None:
+    """Return an absolute http(s) URL, resolved against the page's URL `at`; anything else is None.
+
+    Characters that no URL holds (RFC 3986) are refused rather than escaped: the link would not be the page's any more.
+    """
+    if not isinstance(raw, str):
+        return None
+    url = raw[: LINK_LIMIT + 100].strip()
+    if not url or len(url) > LINK_LIMIT or _UNSAFE_IN_LINK.search(url):
+        return None
+    try:
+        parts = urlsplit(urljoin(at, url) if at else url)
+        named = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts.geturl() if named else None
+
+
+def names(raw: list[str]) -> tuple[str, ...]:
+    """Clean a list of names, without empty ones, in the page's order, at most `AUTHORS_LIMIT`."""
+    return tuple(name for one in raw[:AUTHORS_LIMIT] if (name := line(one, NAME_LIMIT)))
