@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 STEPS = (5, 10, 20, 40, 80, 160, 240)  # minutes before the second attempt, the third ..; the last one repeats
 GIVE_UP_AFTER = timedelta(days=5)
 JITTER = 0.2  # up to this share of a step is added, so that a thousand deferred messages do not return as one
+# A due time further ahead was computed while the system clock was wrong: due now.
+IMPOSSIBLE_WAIT = timedelta(days=1)
 MAX_DOUBTS = 5  # how often one message may be left without an answer after its final dot before it is held
 
 

@@ -1,7 +1,7 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
-`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `outbox` (the commit
-points of sending), `archive` (reading only). Open it with `open_store`.
+`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `digests` (what is owed
+becomes a message), `outbox` (the commit points of sending), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from notifier.errors import StoreError
 from notifier.store import schema
 from notifier.store.archive import Archive
+from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
@@ -25,12 +26,17 @@ from notifier.store.subscribers import Subscribers
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Subscribers, Outbox, Archive):
+class Store(Papers, Subscribers, Digests, Outbox, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
         self._secret = secret
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people; a password in its URL is hidden."""
+        return str(self._database.path or self._database.url.render_as_string(hide_password=True))
 
 
 @asynccontextmanager

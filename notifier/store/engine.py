@@ -12,10 +12,10 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from sqlalchemy import Table, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -92,6 +92,15 @@ class Database:
         if self._lock:
             self._lock.close()
             self._lock = None
+
+
+T = TypeVar("T")
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut values into runs that one statement can bind."""
+    for start in range(0, len(values), PARAMETERS):
+        yield values[start : start + PARAMETERS]
 
 
 def _engine(database: Database) -> AsyncEngine:

@@ -1,8 +1,7 @@
-"""The outbox: what is owed, queued, offered, and what became of it.
+"""The outbox: what is queued is offered, and what became of it.
 
-The commit points after `record_poll`, in the order a message meets them:
+The commit points after `queue_digests`, in the order a message meets them:
 
-- `queue_digests`: the message and which papers it carries. Power fails before: the hits are still owed.
 - `claim` / `keep`: a lease, and the bytes that every attempt will carry. Power fails: claimed again, same bytes.
 - `mark_in_doubt`: just before the final dot. Power fails after it: offered once more, same Message-ID.
 - `settle`: the reply. After `sent` nothing sends these papers to this subscriber again: the key of `delivery` forbids.
@@ -10,34 +9,25 @@ The commit points after `record_poll`, in the order a message meets them:
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
+from sqlalchemy import Row, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier import cadence
 from notifier.model import (
-    Cadence,
-    Coverage,
-    DigestClock,
     OutboxId,
     OutboxState,
-    Outcome,
-    PaperId,
-    QueryId,
     QueuedMessage,
     Reply,
     SubscriberState,
     Verdict,
 )
-from notifier.retry import MAX_DOUBTS, next_attempt
+from notifier.retry import IMPOSSIBLE_WAIT, MAX_DOUBTS, next_attempt
 from notifier.store import schema
+from notifier.store.contents import queued
 from notifier.store.engine import Database
-from notifier.store.rows import PAPER_COLUMNS, to_paper
 
 SUPPRESS_AFTER = 5  # messages refused for one recipient in a row
 
@@ -49,25 +39,11 @@ class Outbox:
         self._database = database
         self._secret = secret
 
-    async def queue_digests(self, now: datetime, domain: str, limit: int = 200) -> int:
-        """Queue a message for each of up to `limit` subscribers who are due; return how many were looked at (0: done).
-
-        One transaction. A subscriber's due subscriptions of one cadence share one message; each paper is in it once
-        and in no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs.
-        """
-        async with self._database.write() as connection:
-            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
-            due = await _due(connection, now, limit)
-            for group in due:
-                await self._queue(connection, group, newest, now, domain)
-        return len(due)
-
     async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[QueuedMessage]:
         """Lease up to `limit` messages whose time has come, oldest first, with all that composing them needs."""
         message = schema.message
-        waiting = and_(
-            message.c.state.in_([OutboxState.QUEUED, OutboxState.DEFERRED]), message.c.next_attempt_at <= now
-        )
+        due = or_(message.c.next_attempt_at <= now, message.c.next_attempt_at > now + IMPOSSIBLE_WAIT)
+        waiting = and_(message.c.state.in_([OutboxState.QUEUED, OutboxState.DEFERRED]), due)
         lapsed = and_(message.c.state == OutboxState.CLAIMED, message.c.lease_until <= now)
         async with self._database.write() as connection:
             wanted = (
@@ -84,7 +60,7 @@ class Outbox:
                 .where(message.c.id.in_(ids))
                 .values(state=OutboxState.CLAIMED, owner=owner, lease_until=now + lease)
             )
-            return [await _queued(connection, OutboxId(number)) for number in ids]
+            return [await queued(connection, OutboxId(number)) for number in ids]
 
     async def keep(self, contents: Sequence[tuple[OutboxId, bytes]]) -> None:
         """Store the composed bytes of claimed messages: every attempt will carry these."""
@@ -112,6 +88,13 @@ class Outbox:
                 outbox_id, owner, state,
                 state=OutboxState.DEFERRED, owner=None, lease_until=None, next_attempt_at=until, reply=reason,
             )  # fmt: skip
+
+    async def hold(self, outbox_id: OutboxId, owner: str, reason: str) -> None:
+        """Set a claimed message aside for a person to look at; its papers stay with it."""
+        await self._move(
+            outbox_id, owner, OutboxState.CLAIMED,
+            state=OutboxState.HELD, owner=None, lease_until=None, reply=reason[:2000],
+        )  # fmt: skip
 
     async def settle(self, outbox_id: OutboxId, reply: Reply, now: datetime, *, resend: bool) -> OutboxState:
         """Record what the relay said of a message; return the state that it is in now.
@@ -173,7 +156,7 @@ class Outbox:
         async with self._database.read() as connection:
             if not (await connection.execute(select(schema.message.c.id).filter_by(id=outbox_id))).first():
                 return None
-            return await _queued(connection, outbox_id)
+            return await queued(connection, outbox_id)
 
     async def _move(self, outbox_id: OutboxId, mine: str, expected: OutboxState, **values: Any) -> bool:
         message = schema.message
@@ -184,127 +167,6 @@ class Outbox:
                 .values(**values)
             )
         return bool(moved.rowcount)
-
-    async def _queue(
-        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
-    ) -> None:
-        """Queue one message for subscriptions of one subscriber and one cadence, and move their cursors."""
-        owed = await _owed(connection, group, newest)
-        done = {"cursor": newest}
-        if owed:
-            number = await self._add_message(connection, group, newest, now, domain)
-            if (
-                number is None
-            ):  # this period had its digest (the hour was changed, or a clock): the next one carries them
-                done = {}
-            else:
-                await self._carry(connection, group[0].subscriber_id, number, owed)
-        for row in group:
-            await connection.execute(
-                update(schema.subscription)
-                .where(schema.subscription.c.id == row.id)
-                .values(next_due_at=cadence.next_due(_clock(row), now), **done)
-            )
-
-    async def _add_message(
-        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
-    ) -> int | None:
-        """Add a queued message and return its number; None when the subscriber has one for this period."""
-        first = group[0]
-        period = _period(first, newest, now)
-        name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
-        added = self._database.insert(schema.message).values(
-            message_id=f"<{name}@{domain}>",
-            subscriber_id=first.subscriber_id,
-            period=period,
-            cadence=first.cadence,
-            state=OutboxState.QUEUED,
-            recipient=first.email,
-            poll_from=min(row.cursor for row in group),
-            poll_to=newest,
-            queued_at=now,
-            next_attempt_at=now,
-            attempts=0,
-            doubts=0,
-            reply="",
-        )
-        number: int | None = await connection.scalar(added.on_conflict_do_nothing().returning(schema.message.c.id))
-        return number
-
-    async def _carry(
-        self, connection: AsyncConnection, subscriber_id: int, number: int, carried: dict[PaperId, list[QueryId]]
-    ) -> None:
-        rows = [
-            {"subscriber_id": subscriber_id, "paper_id": paper, "message_id": number, "query_ids": queries}
-            for paper, queries in carried.items()
-        ]
-        added = self._database.insert(schema.delivery)
-        await connection.execute(
-            added.on_conflict_do_update(
-                index_elements=[schema.delivery.c.subscriber_id, schema.delivery.c.paper_id],
-                set_={"message_id": added.excluded.message_id, "query_ids": added.excluded.query_ids},
-                where=schema.delivery.c.message_id.is_(None),
-            ),
-            rows,
-        )
-
-
-async def _due(connection: AsyncConnection, now: datetime, limit: int) -> list[list[Row[Any]]]:
-    """Group the due subscriptions by subscriber and cadence; at most `limit` subscriptions' groups, whole ones only."""
-    table = schema.subscription
-    hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
-    # A due time further away than any clock allows was computed while the system clock was wrong.
-    impossible = table.c.next_due_at > now + cadence.LONGEST_WAIT
-    immediate = and_(table.c.cadence == Cadence.IMMEDIATE, hit)
-    due: ColumnElement[bool] = or_(immediate, table.c.next_due_at <= now, impossible)
-    ready = and_(table.c.active, schema.subscriber.c.state == SubscriberState.CONFIRMED, due)
-    who = select(table.c.subscriber_id).join(schema.subscriber).where(ready).distinct().limit(limit)
-    rows = await connection.execute(
-        select(table, schema.subscriber.c.email)
-        .join(schema.subscriber)
-        .where(ready, table.c.subscriber_id.in_(who))
-        .order_by(table.c.subscriber_id, table.c.id)
-    )
-    groups: dict[tuple[int, str], list[Row[Any]]] = {}
-    for row in rows:
-        groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
-    return list(groups.values())
-
-
-async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> dict[PaperId, list[QueryId]]:
-    """The papers that these subscriptions hit and no message carried yet, each with the queries that hit it."""
-    subscriber_id = group[0].subscriber_id
-    owed: dict[PaperId, list[QueryId]] = {}
-    back = select(schema.delivery).filter_by(subscriber_id=subscriber_id, message_id=None)
-    for row in await connection.execute(back):
-        owed[PaperId(row.paper_id)] = [QueryId(query) for query in row.query_ids]
-    hit, delivery = schema.hit, schema.delivery
-    carried = exists().where(
-        delivery.c.subscriber_id == subscriber_id,
-        delivery.c.paper_id == hit.c.paper_id,
-        delivery.c.message_id.is_not(None),
-    )
-    for row in group:
-        rows = await connection.execute(
-            select(hit.c.paper_id)
-            .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.cursor, hit.c.poll_id <= newest, ~carried)
-            .order_by(hit.c.paper_id)
-        )
-        for paper_id in rows.scalars():
-            queries = owed.setdefault(PaperId(paper_id), [])
-            if row.query_id not in queries:
-                queries.append(QueryId(row.query_id))
-    return owed
-
-
-def _period(row: Row[Any], newest: int, now: datetime) -> str:
-    if row.cadence == Cadence.IMMEDIATE:
-        return f"immediate {newest}"
-    return cadence.period(_clock(row), now)
-
-
-def _clock(row: Row[Any]) -> DigestClock:
-    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
 
 
 async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now: datetime, resend: bool) -> OutboxState:
@@ -347,89 +209,3 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
             update(schema.delivery).where(schema.delivery.c.message_id == row.id).values(message_id=None)
         )
     return state
-
-
-async def _queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMessage:
-    message = schema.message
-    row = (
-        await connection.execute(
-            select(message, schema.subscriber.c.token).join(schema.subscriber).where(message.c.id == outbox_id)
-        )
-    ).one()
-    papers = (
-        await connection.execute(
-            select(schema.paper.c.id, schema.delivery.c.query_ids, *PAPER_COLUMNS)
-            .join_from(schema.delivery, schema.paper)
-            .where(schema.delivery.c.message_id == outbox_id)
-            .order_by(schema.paper.c.id)
-        )
-    ).all()
-    listings: dict[int, list[str]] = {}
-    met = select(schema.sighting).join(schema.delivery, schema.delivery.c.paper_id == schema.sighting.c.paper_id)
-    for place in await connection.execute(met.where(schema.delivery.c.message_id == outbox_id)):
-        listings.setdefault(place.paper_id, []).append(place.listing)
-    subscription = schema.subscription
-    mine = (
-        await connection.execute(
-            select(subscription, schema.query.c.canonical)
-            .join(schema.query)
-            .where(subscription.c.subscriber_id == row.subscriber_id)
-            .order_by(subscription.c.id)
-        )
-    ).all()
-    zone = next((s.timezone for s in mine if s.cadence == row.cadence), "UTC")
-    return QueuedMessage(
-        outbox_id=outbox_id,
-        message_id=row.message_id,
-        recipient=row.recipient,
-        token=row.token,
-        period=row.period,
-        cadence=Cadence(row.cadence),
-        timezone=zone,
-        queued_at=row.queued_at,
-        attempts=row.attempts,
-        doubts=row.doubts,
-        papers=tuple(
-            (to_paper(p), tuple(QueryId(q) for q in p.query_ids), tuple(listings.get(p.id, ()))) for p in papers
-        ),
-        queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
-        coverage=await _coverage(connection, row.poll_from, row.poll_to),
-        content=row.content,
-    )
-
-
-async def _coverage(connection: AsyncConnection, poll_from: int, poll_to: int) -> tuple[Coverage, ...]:
-    """One line per listing and day of its page, among the polls (poll_from, poll_to]; a failure only if it lasted."""
-    table = schema.poll
-    rows = await connection.execute(
-        select(table).where(table.c.id > poll_from, table.c.id <= poll_to).order_by(table.c.id)
-    )
-    days: dict[tuple[str, object], Coverage] = {}
-    last: dict[str, Row[Any]] = {}
-    for row in rows:
-        last[row.listing] = row
-        if row.outcome != Outcome.FRESH:
-            continue
-        day = (row.listing, row.listed_on or row.day_text or row.id)
-        new = row.new + (days[day].new if day in days else 0)
-        days[day] = _covered(row, new)
-    silent = [_covered(row, 0) for name, row in last.items() if not any(listing == name for listing, _ in days)]
-    broken = [
-        _covered(row, 0)
-        for name, row in last.items()
-        if row.outcome in (Outcome.FAILED, Outcome.STALE) and any(listing == name for listing, _ in days)
-    ]
-    return tuple(sorted([*days.values(), *silent, *broken], key=lambda c: (c.listing, c.polled_at)))
-
-
-def _covered(row: Row[Any], new: int) -> Coverage:
-    return Coverage(
-        listing=row.listing,
-        outcome=Outcome(row.outcome),
-        polled_at=row.polled_at,
-        listed_on=row.listed_on,
-        read=row.read,
-        stated=row.stated,
-        new=new,
-        reason=row.reason,
-    )

@@ -6,7 +6,7 @@ page it came from. If power fails before its commit the page is simply read agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,7 @@ from notifier.model import (
     Validators,
 )
 from notifier.store import schema
-from notifier.store.engine import PARAMETERS, Database
+from notifier.store.engine import Database, chunks
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 
 POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
@@ -58,7 +58,7 @@ class Papers:
             latest = await connection.scalar(select(func.max(paper.c.id))) or 0
             by_key: dict[str, list[Known]] = {}
             met: dict[int, Known] = {}
-            for some in _chunks(sorted(keys)):
+            for some in chunks(sorted(keys)):
                 rows = await connection.execute(
                     select(schema.paper_key.c.key, paper.c.id, paper.c.counted, here.label("here"), *PAPER_COLUMNS)
                     .join_from(schema.paper_key, paper)
@@ -182,7 +182,7 @@ async def _check_nothing_came_between(
     connection: AsyncConnection, result: Diff, seen: Seen, queries_up_to: QueryId
 ) -> None:
     keys = sorted({key for change in result.changes for key in change.keys})
-    for some in _chunks(keys):
+    for some in chunks(keys):
         newer = select(schema.paper_key.c.key).where(
             schema.paper_key.c.key.in_(some), schema.paper_key.c.paper_id > seen.latest
         )
@@ -215,8 +215,3 @@ def listing_state(row: RowMapping) -> ListingState:
         polled_at=row["polled_at"], fresh_at=row["fresh_at"], next_poll_at=row["next_poll_at"],
         failures=row["failures"], outcome=Outcome(row["outcome"]), reason=row["reason"],
     )  # fmt: skip
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), PARAMETERS):
-        yield keys[start : start + PARAMETERS]

@@ -1,0 +1,76 @@
+"""Digest: a queued message -> all that its mail says, best papers first.
+
+Pure: the marks are found anew from the papers and the queries that hit them, so that a digest can be made again at any
+time and says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from notifier.errors import QueryError
+from notifier.match import marks
+from notifier.model import Digest, DigestEntry, QueryId, QueuedMessage
+from notifier.query import Query, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterhead:
+    """What all digests of this installation share; `link(purpose, token)` makes a person's link."""
+
+    base_url: str
+    sender: tuple[str, str]
+    link: Callable[[str, str], str]
+
+    @property
+    def domain(self) -> str:
+        """The right side of Message-IDs and of the List-Id."""
+        return self.sender[1].rpartition("@")[2]
+
+
+def digest(message: QueuedMessage, head: Letterhead) -> Digest:
+    """Return the digest of a queued message; a query that no longer parses marks nothing but loses no paper."""
+    queries = {query_id: parsed for query_id, (_, text) in message.queries.items() if (parsed := _parsed(text))}
+    entries = [
+        DigestEntry(
+            paper=paper,
+            marks=marks([queries[hit] for hit in hits if hit in queries], paper),
+            labels=tuple(message.queries[hit][0] for hit in hits if hit in message.queries),
+            listings=listings,
+        )
+        for paper, hits, listings in message.papers
+    ]
+    copy = f"{head.link('digest', message.token)}-{message.outbox_id}"
+    leave = head.link("unsubscribe", message.token)
+    carried: set[QueryId] = {hit for _, hits, _ in message.papers for hit in hits}
+    return Digest(
+        message_id=message.message_id,
+        date=message.queued_at,
+        sender=head.sender,
+        recipient=message.recipient,
+        timezone=message.timezone,
+        cadence=message.cadence,
+        entries=tuple(sorted(entries, key=_rank)),
+        labels=tuple(label for query_id, (label, _) in message.queries.items() if query_id in carried),
+        coverage=message.coverage,
+        list_id=f"papers.{head.domain}",
+        unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
+        unsubscribe_mailto=f"mailto:{head.sender[1]}?subject=unsubscribe%20{leave}",
+        web_url=f"{head.base_url}/digests/{copy}",
+        feed_url=f"{head.base_url}/feeds/papers.rss",
+        help_url=f"{head.base_url}/",
+    )
+
+
+def _rank(entry: DigestEntry) -> tuple[bool, int, float]:
+    """Matched in the title first, then by votes, then the newest; equal ones stay in the order they were met."""
+    published = entry.paper.published_at
+    return not entry.marks.title, -(entry.paper.upvotes or 0), -published.timestamp() if published else 0.0
+
+
+def _parsed(text: str) -> Query | None:
+    try:
+        return parse(text)
+    except QueryError:
+        return None

@@ -1,0 +1,114 @@
+"""Contents: what a message holds - its papers, the queries that hit them, the batches it covers. Reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier.model import Cadence, Coverage, OutboxId, Outcome, Paper, PaperId, QueryId, QueuedMessage
+from notifier.store import schema
+from notifier.store.engine import chunks
+from notifier.store.rows import PAPER_COLUMNS, to_paper
+
+
+async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMessage:
+    message, delivery = schema.message, schema.delivery
+    row = (
+        await connection.execute(
+            select(message, schema.subscriber.c.token).join(schema.subscriber).where(message.c.id == outbox_id)
+        )
+    ).one()
+    carried = await connection.execute(
+        select(delivery.c.paper_id, delivery.c.query_ids)
+        .where(delivery.c.message_id == outbox_id)
+        .order_by(delivery.c.paper_id)
+    )
+    mine = await subscriptions(connection, row.subscriber_id)
+    return QueuedMessage(
+        outbox_id=outbox_id,
+        message_id=row.message_id,
+        recipient=row.recipient,
+        token=row.token,
+        period=row.period,
+        cadence=Cadence(row.cadence),
+        timezone=next((s.timezone for s in mine if s.cadence == row.cadence), "UTC"),
+        queued_at=row.queued_at,
+        attempts=row.attempts,
+        doubts=row.doubts,
+        papers=await papers(connection, {p.paper_id: p.query_ids for p in carried}),
+        queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
+        coverage=await coverage(connection, row.poll_from, row.poll_to),
+        content=row.content,
+    )
+
+
+async def subscriptions(connection: AsyncConnection, subscriber_id: int) -> Sequence[Row[Any]]:
+    subscription = schema.subscription
+    return (
+        await connection.execute(
+            select(subscription, schema.query.c.canonical)
+            .join(schema.query)
+            .where(subscription.c.subscriber_id == subscriber_id)
+            .order_by(subscription.c.id)
+        )
+    ).all()
+
+
+async def papers(
+    connection: AsyncConnection, hits: Mapping[PaperId, Sequence[QueryId]]
+) -> tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]:
+    """Load papers in the order given, each with the queries that hit it and the listings it was met on."""
+    found: dict[int, Paper] = {}
+    listings: dict[int, list[str]] = {}
+    for some in chunks(list(hits)):
+        for row in await connection.execute(
+            select(schema.paper.c.id, *PAPER_COLUMNS).where(schema.paper.c.id.in_(some))
+        ):
+            found[row.id] = to_paper(row)
+        for place in await connection.execute(select(schema.sighting).where(schema.sighting.c.paper_id.in_(some))):
+            listings.setdefault(place.paper_id, []).append(place.listing)
+    return tuple(
+        (found[number], tuple(QueryId(query) for query in queries), tuple(listings.get(number, ())))
+        for number, queries in hits.items()
+        if number in found
+    )
+
+
+async def coverage(connection: AsyncConnection, poll_from: int, poll_to: int) -> tuple[Coverage, ...]:
+    """One line per listing and day of its page, among the polls (poll_from, poll_to]; a failure only if it lasted."""
+    table = schema.poll
+    rows = await connection.execute(
+        select(table).where(table.c.id > poll_from, table.c.id <= poll_to).order_by(table.c.id)
+    )
+    days: dict[tuple[str, object], Coverage] = {}
+    last: dict[str, Row[Any]] = {}
+    for row in rows:
+        last[row.listing] = row
+        if row.outcome != Outcome.FRESH:
+            continue
+        day = (row.listing, row.listed_on or row.day_text or row.id)
+        new = row.new + (days[day].new if day in days else 0)
+        days[day] = _covered(row, new)
+    silent = [_covered(row, 0) for name, row in last.items() if not any(listing == name for listing, _ in days)]
+    broken = [
+        _covered(row, 0)
+        for name, row in last.items()
+        if row.outcome in (Outcome.FAILED, Outcome.STALE) and any(listing == name for listing, _ in days)
+    ]
+    return tuple(sorted([*days.values(), *silent, *broken], key=lambda c: (c.listing, c.polled_at)))
+
+
+def _covered(row: Row[Any], new: int) -> Coverage:
+    return Coverage(
+        listing=row.listing,
+        outcome=Outcome(row.outcome),
+        polled_at=row.polled_at,
+        listed_on=row.listed_on,
+        read=row.read,
+        stated=row.stated,
+        new=new,
+        reason=row.reason,
+    )

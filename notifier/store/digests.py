@@ -1,0 +1,204 @@
+"""Digests: who is due, what they are owed, and the second commit point.
+
+`queue_digests` stores in one transaction the message and which papers it carries. If power fails before its commit the
+hits are still owed; after it the key of `delivery` keeps these papers out of every other message to this subscriber.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier import cadence
+from notifier.model import Cadence, DigestClock, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState
+from notifier.store import schema
+from notifier.store.contents import coverage, papers, subscriptions
+from notifier.store.engine import Database
+
+
+class Digests:
+    """The verbs of deciding what to send."""
+
+    def __init__(self, database: Database, secret: bytes) -> None:
+        self._database = database
+        self._secret = secret
+
+    async def queue_digests(self, now: datetime, domain: str, limit: int = 200) -> int:
+        """Queue a message for each of up to `limit` subscribers who are due; return how many were looked at (0: done).
+
+        One transaction. A subscriber's due subscriptions of one cadence share one message; each paper is in it once
+        and in no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs.
+        """
+        async with self._database.write() as connection:
+            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            due = await _due(connection, now, limit)
+            for group in due:
+                await self._queue(connection, group, newest, now, domain)
+        return len(due)
+
+    async def preview(self, email: str, now: datetime, *, again: bool) -> QueuedMessage | None:
+        """Return the message that an address would be sent now, without queueing it; None for a stranger.
+
+        With `again` it holds what its queries hit at any time, sent or not.
+        """
+        async with self._database.read() as connection:
+            person = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+            if person is None:
+                return None
+            mine = [row for row in await subscriptions(connection, person.id) if row.active]
+            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            owed = await (_hits(connection, mine) if again else _owed(connection, mine, newest)) if mine else {}
+            first = min((row.cursor for row in mine), default=newest)
+            return QueuedMessage(
+                outbox_id=OutboxId(0),
+                message_id="<preview@localhost>",
+                recipient=email,
+                token=person.token,
+                period="preview",
+                cadence=Cadence(mine[0].cadence) if mine else Cadence.DAILY,
+                timezone=mine[0].timezone if mine else "UTC",
+                queued_at=now,
+                attempts=0,
+                doubts=0,
+                papers=await papers(connection, owed),
+                queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
+                coverage=await coverage(connection, 0 if again else first, newest),
+                content=None,
+            )
+
+    async def _queue(
+        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
+    ) -> None:
+        """Queue one message for subscriptions of one subscriber and one cadence, and move their cursors."""
+        owed = await _owed(connection, group, newest)
+        done = {"cursor": newest}
+        if owed:
+            number = await self._add_message(connection, group, newest, now, domain)
+            if (
+                number is None
+            ):  # this period had its digest (the hour was changed, or a clock): the next one carries them
+                done = {}
+            else:
+                await self._carry(connection, group[0].subscriber_id, number, owed)
+        for row in group:
+            await connection.execute(
+                update(schema.subscription)
+                .where(schema.subscription.c.id == row.id)
+                .values(next_due_at=cadence.next_due(_clock(row), now), **done)
+            )
+
+    async def _add_message(
+        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
+    ) -> int | None:
+        """Add a queued message and return its number; None when the subscriber has one for this period."""
+        first = group[0]
+        period = _period(first, newest, now)
+        name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
+        added = self._database.insert(schema.message).values(
+            message_id=f"<{name}@{domain}>",
+            subscriber_id=first.subscriber_id,
+            period=period,
+            cadence=first.cadence,
+            state=OutboxState.QUEUED,
+            recipient=first.email,
+            poll_from=min(row.cursor for row in group),
+            poll_to=newest,
+            queued_at=now,
+            next_attempt_at=now,
+            attempts=0,
+            doubts=0,
+            reply="",
+        )
+        number: int | None = await connection.scalar(added.on_conflict_do_nothing().returning(schema.message.c.id))
+        return number
+
+    async def _carry(
+        self, connection: AsyncConnection, subscriber_id: int, number: int, carried: dict[PaperId, list[QueryId]]
+    ) -> None:
+        rows = [
+            {"subscriber_id": subscriber_id, "paper_id": paper, "message_id": number, "query_ids": queries}
+            for paper, queries in carried.items()
+        ]
+        added = self._database.insert(schema.delivery)
+        await connection.execute(
+            added.on_conflict_do_update(
+                index_elements=[schema.delivery.c.subscriber_id, schema.delivery.c.paper_id],
+                set_={"message_id": added.excluded.message_id, "query_ids": added.excluded.query_ids},
+                where=schema.delivery.c.message_id.is_(None),
+            ),
+            rows,
+        )
+
+
+async def _due(connection: AsyncConnection, now: datetime, limit: int) -> list[list[Row[Any]]]:
+    """Group the due subscriptions by subscriber and cadence; at most `limit` subscriptions' groups, whole ones only."""
+    table = schema.subscription
+    hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
+    # A due time further away than any clock allows was computed while the system clock was wrong.
+    impossible = table.c.next_due_at > now + cadence.LONGEST_WAIT
+    immediate = and_(table.c.cadence == Cadence.IMMEDIATE, hit)
+    due: ColumnElement[bool] = or_(immediate, table.c.next_due_at <= now, impossible)
+    ready = and_(table.c.active, schema.subscriber.c.state == SubscriberState.CONFIRMED, due)
+    who = select(table.c.subscriber_id).join(schema.subscriber).where(ready).distinct().limit(limit)
+    rows = await connection.execute(
+        select(table, schema.subscriber.c.email)
+        .join(schema.subscriber)
+        .where(ready, table.c.subscriber_id.in_(who))
+        .order_by(table.c.subscriber_id, table.c.id)
+    )
+    groups: dict[tuple[int, str], list[Row[Any]]] = {}
+    for row in rows:
+        groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
+    return list(groups.values())
+
+
+async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> dict[PaperId, list[QueryId]]:
+    """The papers that these subscriptions hit and no message carried yet, each with the queries that hit it."""
+    subscriber_id = group[0].subscriber_id
+    owed: dict[PaperId, list[QueryId]] = {}
+    back = select(schema.delivery).filter_by(subscriber_id=subscriber_id, message_id=None)
+    for row in await connection.execute(back):
+        owed[PaperId(row.paper_id)] = [QueryId(query) for query in row.query_ids]
+    hit, delivery = schema.hit, schema.delivery
+    carried = exists().where(
+        delivery.c.subscriber_id == subscriber_id,
+        delivery.c.paper_id == hit.c.paper_id,
+        delivery.c.message_id.is_not(None),
+    )
+    for row in group:
+        rows = await connection.execute(
+            select(hit.c.paper_id)
+            .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.cursor, hit.c.poll_id <= newest, ~carried)
+            .order_by(hit.c.paper_id)
+        )
+        for paper_id in rows.scalars():
+            queries = owed.setdefault(PaperId(paper_id), [])
+            if row.query_id not in queries:
+                queries.append(QueryId(row.query_id))
+    return owed
+
+
+async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> dict[PaperId, list[QueryId]]:
+    """Every paper that these subscriptions' queries ever hit, newest last."""
+    hit = schema.hit
+    found: dict[PaperId, list[QueryId]] = {}
+    asked = select(hit).where(hit.c.query_id.in_({row.query_id for row in group})).order_by(hit.c.paper_id)
+    for row in await connection.execute(asked):
+        found.setdefault(PaperId(row.paper_id), []).append(QueryId(row.query_id))
+    return found
+
+
+def _period(row: Row[Any], newest: int, now: datetime) -> str:
+    if row.cadence == Cadence.IMMEDIATE:
+        return f"immediate {newest}"
+    return cadence.period(_clock(row), now)
+
+
+def _clock(row: Row[Any]) -> DigestClock:
+    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
