@@ -1,0 +1,31 @@
+"""Match papers against queries, and say why.
+
+`match` answers for a batch of papers and any number of queries, `explain` and `marks` for one paper. Pure: no clock, no
+storage. What a query means is defined in docs/queries.md; `reading` is that definition in code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from notifier.match.explain import Explanation, explain, marks
+from notifier.match.queries import QuerySet
+from notifier.model import Hit, Paper, QueryId
+from notifier.query import Query
+from notifier.query.nodes import Fact, Trending, Upvotes, leaves
+
+__all__ = ["Explanation", "QuerySet", "explain", "marks", "match", "volatile"]
+
+
+def match(papers: Sequence[Paper], queries: QuerySet | Mapping[QueryId, Query]) -> list[Hit]:
+    """Return every hit, by query and then in the order of the papers."""
+    known = queries if isinstance(queries, QuerySet) else QuerySet(queries)
+    return [Hit(query, paper) for query, found in known.match(papers) for paper in found]
+
+
+def volatile(query: Query) -> bool:
+    """Tell whether a query depends on what may change after a paper was first seen: votes, code, the day's ranking."""
+    return any(
+        isinstance(term, Upvotes | Trending) or (isinstance(term, Fact) and term.field == "has")
+        for term, _ in leaves(query)
+    )
