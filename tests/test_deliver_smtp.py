@@ -1,0 +1,589 @@
+"""Offering messages to a real SMTP server: what is accepted, deferred, refused, in doubt - and whose fault it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from notifier.deliver import Relay, relay
+from notifier.errors import AddressError, RelayTrouble
+from notifier.model import Envelope, Reply, Verdict
+from tests.servers.smtp import PROJECT, Post, command, post, read_ledger
+from tests.servers.tls import certificate
+
+MESSAGE = (
+    b"From: Papers <papers@example.org>\r\n"
+    b"To: marie@example.org\r\n"
+    b"Subject: 2 new papers\r\n"
+    b"Message-ID: <1@example.org>\r\n"
+    b"List-Unsubscribe: <https://example.org/unsubscribe/" + b"x" * 120 + b">\r\n"
+    b"\r\n"
+    b"One.\r\n"
+    b".a line that starts with a dot\r\n"
+    b"..\r\n"
+    b".\r\n"
+    b"\r\n"
+)
+
+
+def envelope(
+    recipient: str = "marie@example.org", *, content: bytes = MESSAGE, sender: str = "b@example.org"
+) -> Envelope:
+    return Envelope(message_id="<1@example.org>", sender=sender, recipient=recipient, content=content)
+
+
+class Doubt:
+    """What a caller does before the message can be accepted; `marked` counts."""
+
+    def __init__(self, then: Callable[[], Awaitable[object]] | None = None) -> None:
+        self.marked = 0
+        self.then = then
+
+    async def __call__(self) -> None:
+        self.marked += 1
+        if self.then:
+            await self.then()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Post]:
+    async with post() as here:
+        yield here
+
+
+@pytest.fixture
+async def mail(server: Post) -> AsyncIterator[Relay]:
+    opened = relay(f"smtp://127.0.0.1:{server.port}", command_timeout=0.5, final_timeout=0.5)
+    yield opened
+    await opened.close()
+
+
+async def offer(mail: Relay, recipient: str = "marie@example.org", *, content: bytes = MESSAGE) -> tuple[Reply, int]:
+    """Offer a message; return the reply and how often it was marked in doubt."""
+    doubt = Doubt()
+    return await mail.offer(envelope(recipient, content=content), doubt), doubt.marked
+
+
+async def trouble(mail: Relay, recipient: str = "marie@example.org") -> RelayTrouble:
+    with pytest.raises(RelayTrouble) as caught:
+        await offer(mail, recipient)
+    assert caught.value.reason.isprintable()
+    return caught.value
+
+
+# --- accepted ---------------------------------------------------------------------------------------------------------
+
+
+async def test_f062_a_message_arrives_byte_for_byte_in_one_transaction(server: Post, mail: Relay) -> None:
+    assert await offer(mail) == (Reply(Verdict.SENT, 250, "2.0.0 accepted"), 1)
+    (accepted,) = server.accepted
+    assert accepted.content.encode("latin-1") == MESSAGE
+    assert (accepted.sender, accepted.recipients) == ("b@example.org", ["marie@example.org"])
+    assert server.lines == [
+        "EHLO [127.0.0.1]",
+        "MAIL FROM:<b@example.org>",
+        "RCPT TO:<marie@example.org>",
+        "DATA",
+        ".",
+    ]
+
+
+async def test_in_doubt_is_marked_after_the_content_and_before_the_final_dot(server: Post, mail: Relay) -> None:
+    seen: list[str] = []
+
+    async def look() -> None:
+        seen.extend(server.lines)
+
+    await mail.offer(envelope(), Doubt(look))
+    assert seen[-1] == "DATA"
+    assert server.lines[-1] == "."
+
+
+async def test_the_null_sender_and_a_name_for_ehlo_can_be_given(server: Post) -> None:
+    mail = relay(f"smtp://localhost:{server.port}", hello="papers.example.org")
+    await mail.offer(envelope(sender=""), Doubt())
+    await mail.close()
+    assert server.lines[:2] == ["EHLO papers.example.org", "MAIL FROM:<>"]
+
+
+async def test_a_server_that_knows_helo_alone_is_good_enough() -> None:
+    async with post(esmtp=False) as server:
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        await mail.close()
+
+
+@pytest.mark.parametrize(
+    "step", ["251 2.1.5 will forward", "252 cannot verify", "299 hm", "raw:250-ok\r\n250 queued\r\n"]
+)
+async def test_f055_any_2yz_after_the_dot_is_success(server: Post, mail: Relay, step: str) -> None:
+    server.fault("dot", step)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+
+
+async def test_f055_a_251_to_rcpt_is_success(server: Post, mail: Relay) -> None:
+    server.fault("rcpt", "251 2.1.5 will forward")
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+
+
+@pytest.mark.parametrize("step", ["close", "reset", "silent", "500 what", "raw:\0\xff\r\n"])
+async def test_f054_what_happens_to_quit_changes_nothing(server: Post, mail: Relay, step: str) -> None:
+    server.fault("quit", step)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    await mail.close()
+
+
+# --- one connection for many messages ---------------------------------------------------------------------------------
+
+
+async def test_a_connection_is_used_again_and_reset_between_messages(server: Post, mail: Relay) -> None:
+    server.fault("rcpt paul@example.org", "550 5.1.1 unknown")
+    verdicts = [(await offer(mail, who))[0].verdict for who in ("a@b.example", "paul@example.org", "c@d.example")]
+    assert verdicts == [Verdict.SENT, Verdict.REFUSED_RECIPIENT, Verdict.SENT]
+    assert (server.connections, server.count("RSET")) == (1, 2)
+
+
+async def test_offers_at_the_same_time_wait_for_each_other(server: Post, mail: Relay) -> None:
+    replies = await asyncio.gather(*(offer(mail, f"r{n}@example.org") for n in range(5)))
+    assert {reply.verdict for reply, _ in replies} == {Verdict.SENT}
+    assert server.connections == 1
+
+
+async def test_a_connection_is_left_after_its_share_of_messages_and_after_its_time(server: Post) -> None:
+    for limit in ({"most_messages": 2}, {"longest_age": 0}):
+        before = server.connections
+        mail = relay(f"smtp://127.0.0.1:{server.port}", **limit)  # type: ignore[arg-type]
+        for _ in range(4):
+            await offer(mail)
+        await mail.close()
+        assert server.connections - before == (2 if "most_messages" in limit else 4)
+    assert server.count("QUIT") == server.connections
+
+
+@pytest.mark.parametrize("step", ["close", "reset", "421 4.4.2 idle for too long", "silent", "500 what"])
+async def test_a_connection_that_died_between_messages_is_replaced_unnoticed(
+    server: Post, mail: Relay, step: str
+) -> None:
+    await offer(mail)
+    server.fault("rset", step)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert server.connections == 2
+
+
+async def test_close_is_harmless_twice_and_before_any_message(server: Post) -> None:
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    await mail.close()
+    await offer(mail)
+    await mail.close()
+    await mail.close()
+    assert server.count("QUIT") == 1
+
+
+# --- trouble with us --------------------------------------------------------------------------------------------------
+
+
+async def test_f044_a_relay_that_is_down_is_trouble_with_us() -> None:
+    async with post() as gone:
+        port = gone.port
+    found = await trouble(relay(f"smtp://127.0.0.1:{port}"))
+    assert found.relay == f"smtp://127.0.0.1:{port}"
+    assert (found.code, found.permanent) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "permanent"),
+    [
+        ("554 5.7.1 go away", 554, True),
+        ("421 4.3.2 too busy", 421, False),
+        ("close", None, False),
+        ("reset", None, False),
+        ("silent", None, False),
+        pytest.param("raw:HTTP/1.1 400 Bad Request\r\n\r\n", None, False, id="f045_garbage"),
+        pytest.param("raw:" + "x" * 100_000, None, False, id="f045_endless_line"),
+        pytest.param("raw:" + "220-and\r\n" * 10_000, None, False, id="f045_endless_reply"),
+    ],
+)
+async def test_f044_f045_a_greeting_that_is_none_is_trouble_with_us(
+    server: Post, mail: Relay, step: str, code: int | None, permanent: bool
+) -> None:
+    server.fault("greeting", step, "ok")
+    found = await trouble(mail)
+    assert (found.code, found.permanent) == (code, permanent)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+
+
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail"])
+@pytest.mark.parametrize("step", ["421 4.3.2 shutting down", "451 4.3.0 later", "close", "reset", "silent"])
+async def test_f046_f047_before_rcpt_everything_is_trouble_that_passes(
+    server: Post, mail: Relay, stage: str, step: str
+) -> None:
+    server.fault(stage, step, "ok")
+    found = await trouble(mail)
+    assert not found.permanent
+    assert found.code == (int(step[:3]) if step[0] == "4" else None)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+
+
+async def test_a_refused_sender_is_trouble_with_us_and_nobody_bounces(server: Post, mail: Relay) -> None:
+    server.fault("mail", "550 5.1.8 bad\x1b sender domain")
+    found = await trouble(mail)
+    assert (found.code, found.permanent) == (550, True)
+    assert found.reason == r"refuses MAIL FROM: 550 5.1.8 bad\x1b sender domain"
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "dot"])
+@pytest.mark.parametrize("step", ["550 5.7.26 unauthenticated mail", "530 5.7.0 STARTTLS first", "503 5.5.1 sequence"])
+async def test_policy_against_us_is_trouble_at_every_stage(server: Post, mail: Relay, stage: str, step: str) -> None:
+    server.fault(stage, step)
+    found = await trouble(mail)
+    assert (found.code, found.permanent) == (int(step[:3]), True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "step"),
+    [
+        *(
+            (stage, step)
+            for stage in ("rcpt", "data")
+            for step in ("close", "reset", "silent", "199 what", "raw:x\r\n")
+        ),
+        ("rcpt", "354 go ahead"),
+        ("data", "250 ok"),
+        ("rcpt", "raw:250 ok\r\n250 and again\r\n"),
+    ],
+)
+async def test_f053_without_an_answer_before_the_dot_nothing_is_accepted(
+    server: Post, mail: Relay, stage: str, step: str
+) -> None:
+    server.fault(stage, step)
+    await trouble(mail)
+    assert server.accepted == []
+
+
+@pytest.mark.parametrize("step", ["close", "reset"])
+async def test_f053_a_connection_cut_inside_the_content_is_not_in_doubt(server: Post, mail: Relay, step: str) -> None:
+    server.fault("content", step)
+
+    async def wait_for_the_cut() -> None:
+        await server.until(lambda: server.open_connections == 0)
+        await asyncio.sleep(0.05)  # the cut is on its way to us
+
+    with pytest.raises(RelayTrouble, match="before its final dot"):
+        await mail.offer(envelope(), Doubt(wait_for_the_cut))
+    assert server.accepted == []
+
+
+async def test_no_dot_is_written_when_the_doubt_cannot_be_marked(server: Post, mail: Relay) -> None:
+    async def full_disk() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        await mail.offer(envelope(), Doubt(full_disk))
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert len(server.accepted) == 1
+    assert server.count(".") == 1
+
+
+# --- news about the recipient or the message --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "verdict"),
+    [
+        pytest.param("rcpt", "450 4.2.1 greylisted", Verdict.DEFERRED, id="f047_rcpt"),
+        pytest.param("data", "452 4.3.1 full", Verdict.DEFERRED, id="f047_data"),
+        pytest.param("dot", "451 4.3.0 later", Verdict.DEFERRED, id="f047_dot"),
+        pytest.param("rcpt", "452 4.2.2 over quota", Verdict.DEFERRED, id="f067_quota"),
+        pytest.param("rcpt", "421 4.7.0 too many", Verdict.DEFERRED, id="f046_rcpt"),
+        pytest.param("data", "421 4.7.0 too many", Verdict.DEFERRED, id="f046_data"),
+        pytest.param("dot", "421 4.3.0 closing", Verdict.DEFERRED, id="f046_dot"),
+        pytest.param("rcpt", "550 5.1.1 no such user", Verdict.REFUSED_RECIPIENT, id="f048_rcpt"),
+        pytest.param("rcpt", "555 what", Verdict.REFUSED_RECIPIENT, id="f048_555"),
+        pytest.param("rcpt", "550 5.7.133 members only", Verdict.REFUSED_RECIPIENT, id="f048_closed_group"),
+        pytest.param("data", "554 no", Verdict.REFUSED_MESSAGE, id="f049_data"),
+        pytest.param("dot", "554 5.6.0 content", Verdict.REFUSED_MESSAGE, id="f049_dot"),
+        pytest.param("mail", "552 5.3.4 too big", Verdict.REFUSED_MESSAGE, id="f068_mail"),
+        pytest.param("dot", "552 5.3.4 too big", Verdict.REFUSED_MESSAGE, id="f068_dot"),
+    ],
+)
+async def test_an_answer_is_news_about_this_recipient_or_message_alone(
+    server: Post, mail: Relay, stage: str, step: str, verdict: Verdict
+) -> None:
+    server.fault(stage, step, "ok")
+    reply, marked = await offer(mail)
+    assert reply == Reply(verdict, int(step[:3]), step[4:])
+    assert marked == (stage == "dot")
+    assert server.accepted == []
+    assert (await offer(mail, "paul@example.org"))[0].verdict is Verdict.SENT
+
+
+async def test_f050_one_refused_recipient_leaves_the_others_theirs(server: Post, mail: Relay) -> None:
+    server.fault("rcpt paul@example.org", "550 5.1.1 unknown")
+    for who in ("marie@example.org", "paul@example.org", "irene@example.org"):
+        await offer(mail, who)
+    assert [message.recipients for message in server.accepted] == [["marie@example.org"], ["irene@example.org"]]
+
+
+async def test_a_refusal_while_the_content_arrives_is_taken_though_it_comes_early(server: Post, mail: Relay) -> None:
+    server.fault("content", "raw:552 5.2.3 enough\r\n", "ok")
+    doubt = Doubt(lambda: asyncio.sleep(0.05))  # what the server said is on its way to us
+    assert await mail.offer(envelope(), doubt) == Reply(Verdict.REFUSED_MESSAGE, 552, "5.2.3 enough")
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert len(server.accepted) == 1
+
+
+async def test_f068_a_message_larger_than_the_relay_takes_is_refused_before_it_is_sent() -> None:
+    async with post(size=200) as server:
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        reply, marked = await offer(mail)
+        assert (reply.verdict, reply.code, marked) == (Verdict.REFUSED_MESSAGE, None, 0)
+        assert "200" in reply.text
+        assert server.count("MAIL") == 0
+        await mail.close()
+    async with post(size=100_000) as server:
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        await offer(mail)
+        assert server.lines[1] == f"MAIL FROM:<b@example.org> SIZE={len(MESSAGE)}"
+        await mail.close()
+
+
+async def test_a_servers_words_are_one_printable_line_of_bounded_length(server: Post, mail: Relay) -> None:
+    server.fault("rcpt", "raw:550-5.1.1 no\x1b[31m\r\n550-" + "y" * 5000 + "\r\n550 end\r\n")
+    reply, _ = await offer(mail)
+    assert reply.text.startswith(r"5.1.1 no\x1b[31m yyy")
+    assert reply.text.isprintable()
+    assert len(reply.text) <= 500
+
+
+# --- in doubt ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("lost", id="f051_reset"),
+        pytest.param("close", id="f051_close"),
+        pytest.param("swallow", id="f052_silent"),
+        pytest.param("raw:garbage\r\n", id="f051_garbage"),
+        pytest.param("raw:25", id="f051_half_a_reply"),
+        pytest.param("354 again", id="f051_354"),
+    ],
+)
+async def test_f051_f052_without_an_answer_after_the_dot_the_message_is_in_doubt(
+    server: Post, mail: Relay, step: str
+) -> None:
+    server.fault("dot", step, "ok")
+    reply, marked = await offer(mail)
+    assert (reply.verdict, marked) == (Verdict.IN_DOUBT, 1)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert server.connections == 2
+
+
+async def test_f056_a_slow_server_has_the_time_it_is_given_and_no_more(server: Post) -> None:
+    mail = relay(f"smtp://127.0.0.1:{server.port}", command_timeout=0.2, final_timeout=5)
+    server.fault("dot", "wait:0.5")
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    server.fault("rcpt", "wait:5")
+    started = time.monotonic()
+    await trouble(mail)
+    assert time.monotonic() - started < 2
+    await mail.close()
+
+
+# --- cancelled --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["greeting", "mail", "rcpt", "data"])
+async def test_cancelled_before_the_dot_nothing_is_accepted_and_the_next_offer_works(server: Post, stage: str) -> None:
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    doubt = Doubt()
+    server.fault(stage, "silent", "ok")
+    task = asyncio.create_task(mail.offer(envelope(), doubt))
+    await server.until(lambda: server.connections == 1 if stage == "greeting" else server.count(stage.upper()) == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert doubt.marked == 0
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert len(server.accepted) == 1
+    await mail.close()
+
+
+async def test_cancelled_while_the_doubt_is_marked_no_dot_is_written(server: Post, mail: Relay) -> None:
+    marking = asyncio.Event()
+
+    async def slow_disk() -> None:
+        marking.set()
+        await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(mail.offer(envelope(), Doubt(slow_disk)))
+    await marking.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert len(server.accepted) == 1
+
+
+async def test_cancelled_after_the_dot_the_caller_has_marked_the_doubt(server: Post) -> None:
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    doubt = Doubt()
+    server.fault("dot", "swallow", "ok")
+    task = asyncio.create_task(mail.offer(envelope(), doubt))
+    await server.until(lambda: server.count(".") == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert doubt.marked == 1
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    await mail.close()
+
+
+# --- TLS and AUTH -----------------------------------------------------------------------------------------------------
+
+
+async def test_starttls_and_smtps_verify_the_name_and_then_send(tmp_path: Path) -> None:
+    shown = certificate(tmp_path, "localhost")
+    async with post(tls=shown.server) as server:
+        mail = relay(f"smtp://localhost:{server.port}", starttls=True, ca_file=shown.file)
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        assert server.accepted[0].tls
+        assert server.count("EHLO") == 2
+        await mail.close()
+    async with post(tls=shown.server, implicit=True) as server:
+        mail = relay(f"smtps://localhost:{server.port}", ca_file=shown.file)
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        await mail.close()
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+@pytest.mark.parametrize(("name", "expired"), [("localhost", True), ("other.example", False)])
+async def test_f059_a_certificate_that_is_expired_or_names_another_is_refused(
+    tmp_path: Path, scheme: str, name: str, expired: bool
+) -> None:
+    shown = certificate(tmp_path, name, expired=expired)
+    async with post(tls=shown.server, implicit=scheme == "smtps", login=("u", "p")) as server:
+        starttls = True if scheme == "smtp" else None
+        mail = relay(
+            f"{scheme}://localhost:{server.port}", starttls=starttls, ca_file=shown.file, user="u", password="p"
+        )
+        found = await trouble(mail)
+        assert "expired" in found.reason if expired else "Hostname mismatch" in found.reason
+        assert not found.permanent
+        assert server.count("AUTH") == server.count("MAIL") == 0
+
+
+async def test_f059_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
+    async with post(tls=certificate(tmp_path, "localhost").server) as server:
+        assert "self-signed" in (await trouble(relay(f"smtp://localhost:{server.port}", starttls=True))).reason
+
+
+async def test_f060_without_starttls_the_password_stays_here(server: Post) -> None:
+    mail = relay(f"smtp://localhost:{server.port}", starttls=True, user="u", password="p")
+    found = await trouble(mail)
+    assert "STARTTLS" in found.reason
+    assert found.permanent
+    assert server.count("AUTH") == server.count("MAIL") == 0
+
+
+@pytest.mark.parametrize("methods", ["PLAIN", "LOGIN", "LOGIN PLAIN"])
+async def test_a_user_is_known_by_plain_or_login(methods: str) -> None:
+    async with post(login=("marie", "pässword"), methods=methods) as server:
+        mail = relay(f"smtp://127.0.0.1:{server.port}", user="marie", password="pässword")
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        assert server.accepted[0].user == "marie"
+        await mail.close()
+
+
+async def test_f057_a_wrong_password_is_tried_once_and_then_not_for_a_while() -> None:
+    async with post(login=("marie", "right"), methods="PLAIN LOGIN CRAM-MD5") as server:
+        mail = relay(f"smtp://127.0.0.1:{server.port}", user="marie", password="wrong-password")
+        for _ in range(3):
+            found = await trouble(mail)
+            assert (found.code, found.permanent) == (535, True)
+            assert "wrong-password" not in str(found)
+        assert server.count("AUTH") == 1
+        assert server.connections == 1
+
+
+async def test_f058_an_auth_backend_that_is_down_is_trouble_that_passes() -> None:
+    async with post(login=("marie", "right")) as server:
+        server.fault("auth", "454 4.7.0 temporary authentication failure", "ok")
+        mail = relay(f"smtp://127.0.0.1:{server.port}", user="marie", password="right")
+        found = await trouble(mail)
+        assert (found.code, found.permanent) == (454, False)
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        await mail.close()
+
+
+async def test_an_auth_method_that_we_do_not_know_is_trouble_with_us() -> None:
+    async with post(login=("marie", "right"), methods="GSSAPI") as server:
+        found = await trouble(relay(f"smtp://127.0.0.1:{server.port}", user="marie", password="right"))
+        assert "gssapi" in found.reason
+        assert found.permanent
+
+
+# --- what we would send -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bad", ["a@b.example\r\nRCPT TO:<x@y.example>", "a@b.example> SIZE=1", "a b@c.example", "", "ä@b.example"]
+)
+async def test_f063_a_bad_address_is_never_written(server: Post, mail: Relay, bad: str) -> None:
+    with pytest.raises(AddressError):
+        await mail.offer(envelope(bad), Doubt())
+    if bad:
+        with pytest.raises(AddressError):
+            await mail.offer(envelope(sender=bad), Doubt())
+    assert server.lines == []
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(b"A: b\r\n\r\ntext\n.\r\nMAIL FROM:<x@y.example>\r\n", "bare CR or LF", id="f034_bare_lf"),
+        pytest.param(b"A: b\r\n\r\ntext\r.\r\n", "bare CR or LF", id="f034_bare_cr"),
+        pytest.param("A: b\r\n\r\nté\r\n".encode(), "8-bit", id="f061_8bit"),
+        pytest.param(b"A: b\r\n\r\nt\0\r\n", "NUL", id="nul"),
+        pytest.param(b"A: b\r\n\r\n" + b"x" * 999 + b"\r\n", "999 octets", id="long_line"),
+        pytest.param(b"A: b\r\n\r\ntext", "end with CRLF", id="no_end"),
+        pytest.param(b"", "end with CRLF", id="empty"),
+    ],
+)
+async def test_bytes_that_servers_could_read_differently_are_not_sent(
+    server: Post, mail: Relay, content: bytes, why: str
+) -> None:
+    reply, marked = await offer(mail, content=content)
+    assert (reply.verdict, reply.code, marked) == (Verdict.REFUSED_MESSAGE, None, 0)
+    assert why in reply.text
+    assert server.lines == []
+
+
+async def test_a_line_of_998_octets_of_dots_is_sent_as_it_is(server: Post, mail: Relay) -> None:
+    content = b"A: b\r\n\r\n" + b"." * 998 + b"\r\n"
+    assert (await offer(mail, content=content))[0].verdict is Verdict.SENT
+    assert server.accepted[0].content.encode() == content
+
+
+# --- the server as a program ------------------------------------------------------------------------------------------
+
+
+async def test_the_ledger_of_a_server_process_holds_what_it_accepted_before_it_was_killed(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    running = await asyncio.create_subprocess_exec(*command(ledger, "dot=ok", "dot=lost"), cwd=PROJECT, stdout=PIPE)
+    try:
+        assert running.stdout is not None
+        mail = relay(f"smtp://127.0.0.1:{(await running.stdout.readline()).split()[1].decode()}")
+        assert (await offer(mail, "a@example.org"))[0].verdict is Verdict.SENT
+        assert (await offer(mail, "b@example.org"))[0].verdict is Verdict.IN_DOUBT
+    finally:
+        running.kill()
+        await running.wait()
+    await mail.close()
+    assert [message.recipients for message in read_ledger(ledger)] == [["a@example.org"], ["b@example.org"]]
+    assert read_ledger(ledger)[0].message_id == "<1@example.org>"
