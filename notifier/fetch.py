@@ -165,15 +165,15 @@ async def fetch(client: Client, listing: Listing, known: Validators) -> Page | N
     trail, left = [str(url)], client.deadline
     now = asyncio.get_running_loop().time
     while len(trail) <= MOST_REDIRECTS + 1:
-        async with client.gate(url.host):
+        async with client.gate(_host(url)):
             started = now()
             try:
                 async with asyncio.timeout(left):
                     answer = await _visit(client, listing, url, known)
             except TimeoutError:
                 raise _trouble(listing, f"no complete answer within {client.deadline:g} s") from None
-            except (httpx.HTTPError, OSError) as error:
-                raise _trouble(listing, f"{url.host}: {_words(error)}") from error
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                raise _trouble(listing, f"{_host(url)}: {_words(error)}") from error
             left -= now() - started
         if not isinstance(answer, httpx.URL):
             return answer
@@ -227,7 +227,7 @@ def _checked(listing: Listing, text: str, base: httpx.URL | None = None) -> http
         url = base.join(text) if base else httpx.URL(text)
     except (httpx.InvalidURL, ValueError) as error:
         raise _trouble(listing, f"not a URL: {shown} ({_words(error)})") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.raw_host:
         raise _trouble(listing, f"only http:// and https:// can be fetched, not {shown}")
     if url.userinfo or "@" in re.split(r"[/?#]", text.partition("//")[2])[0]:
         raise _trouble(listing, "a URL with a user name or password is not fetched")
@@ -246,7 +246,7 @@ async def _open(client: Client, listing: Listing, url: httpx.URL, known: Validat
             if _is_tls(error):
                 raise  # another address of the same name is no reason to forgive a certificate
             trouble = error
-    raise _trouble(listing, f"cannot connect to {url.host}: {_words(trouble)}")
+    raise _trouble(listing, f"cannot connect to {_host(url)}: {_words(trouble)}")
 
 
 def _is_tls(error: BaseException | None) -> bool:
@@ -255,20 +255,25 @@ def _is_tls(error: BaseException | None) -> bool:
 
 async def _addresses(client: Client, listing: Listing, url: httpx.URL) -> list[IPAddress]:
     """Return the addresses to try, families in turn, each of them checked."""
-    host = url.raw_host.decode("ascii")
+    host = _host(url)
     try:
         found = [ip_address(text) for text in await client.resolve(host, url.port or _default_port(url))]
     except (OSError, UnicodeError) as error:
-        raise _trouble(listing, f"cannot resolve {url.host}: {_words(error)}") from error
+        raise _trouble(listing, f"cannot resolve {host}: {_words(error)}") from error
     reasons = {address: client.refusal(address, listing.allow_private) for address in found}
     good = [address for address in found if reasons[address] is None]
     if not good:
         why = "; ".join(f"{address} is {reason}" for address, reason in reasons.items()) or "it has no address"
-        raise _trouble(listing, f"not connecting to {url.host}: {why}")
+        raise _trouble(listing, f"not connecting to {host}: {why}")
     first = [address for address in good if address.version == good[0].version]
     second = [address for address in good if address.version != good[0].version]
     in_turn = chain.from_iterable(zip_longest(first, second))
     return [address for address in in_turn if address is not None][:MOST_ADDRESSES]
+
+
+def _host(url: httpx.URL) -> str:
+    """Return the host as it is asked for: A-labels, no brackets (`url.host` decodes, and fails for a bad A-label)."""
+    return url.raw_host.decode("ascii")
 
 
 def _default_port(url: httpx.URL) -> int:
@@ -293,7 +298,7 @@ def _request(client: Client, url: httpx.URL, address: IPAddress, known: Validato
         url.copy_with(host=str(address)),
         headers=headers,
         extensions={
-            "sni_hostname": url.raw_host.decode("ascii"),
+            "sni_hostname": _host(url),
             "timeout": {"connect": CONNECT_TIMEOUT, "read": None, "write": None, "pool": None},
         },
     )

@@ -322,6 +322,14 @@ async def test_an_answer_is_news_about_this_recipient_or_message_alone(
     assert (await offer(mail, "paul@example.org"))[0].verdict is Verdict.SENT
 
 
+async def test_f046_after_a_421_the_connection_is_left_though_the_server_holds_it(server: Post, mail: Relay) -> None:
+    for stage in ("rcpt", "dot"):
+        server.fault(stage, "raw:421 4.3.0 closing, some day\r\n", "ok")
+        assert (await offer(mail))[0] == Reply(Verdict.DEFERRED, 421, "4.3.0 closing, some day")
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    assert (server.connections, server.count("RSET")) == (3, 0)
+
+
 async def test_f050_one_refused_recipient_leaves_the_others_theirs(server: Post, mail: Relay) -> None:
     server.fault("rcpt paul@example.org", "550 5.1.1 unknown")
     for who in ("marie@example.org", "paul@example.org", "irene@example.org"):

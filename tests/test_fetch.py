@@ -169,6 +169,13 @@ async def test_f001_an_unknown_name_is_an_error_that_says_so() -> None:
         assert "cannot resolve papers.example" in (await trouble_of(web, "http://papers.example/")).reason
 
 
+async def test_f064_a_name_that_is_no_valid_a_label_is_asked_for_as_it_is(server: Site) -> None:
+    server.put("/", status=302, location="http://xn--a.example/")
+    look_up = Names(**{"127": ["127.0.0.1"]})
+    async with client("ops@example.org", "1.0", resolve=look_up) as web:
+        assert "cannot resolve xn--a.example" in (await trouble_of(web, server.url())).reason
+
+
 async def test_f001_a_resolver_that_never_answers_ends_at_the_deadline() -> None:
     async def never(host: str, port: int) -> Sequence[str]:
         await asyncio.get_running_loop().create_future()

@@ -208,7 +208,7 @@ class SmtpRelay:
             answer = await self._command(client, command)
             if answer.code == 354 if stage is Stage.DATA else answer.code // 100 == 2:
                 continue
-            return self._judge(stage, answer), answer.code // 100 in (4, 5) and answer.code != 421
+            return self._judge(stage, answer), True
         return await self._content(client, content, in_doubt)
 
     async def _content(
@@ -292,7 +292,7 @@ def _words(error: BaseException) -> str:
 
 
 def _abort(client: SMTP) -> None:
-    """Close at once, without sending what is still in the buffer: half a message must not be completed."""
+    """Close at once and forget what is still in the buffer: a message that nobody waits for is better not accepted."""
     transport = client.transport
     if isinstance(transport, asyncio.WriteTransport):
         transport.abort()
