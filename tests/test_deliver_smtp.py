@@ -7,8 +7,10 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from notifier.deliver import Relay, relay
 from notifier.errors import AddressError, RelayTrouble
@@ -76,6 +78,14 @@ async def trouble(mail: Relay, recipient: str = "marie@example.org") -> RelayTro
     return caught.value
 
 
+async def round_trip(server: Post) -> None:
+    """Let everything arrive that the server sent or closed before: this loop goes round, and loopback is at once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 # --- accepted ---------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +146,39 @@ async def test_f054_what_happens_to_quit_changes_nothing(server: Post, mail: Rel
     server.fault("quit", step)
     assert (await offer(mail))[0].verdict is Verdict.SENT
     await mail.close()
+
+
+async def test_a_server_by_other_people_reads_the_same_message(tmp_path: Path) -> None:
+    shown = certificate(tmp_path, "localhost")
+    taken: list[bytes] = []
+
+    class Keep:
+        async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:
+            taken.append(envelope.original_content)
+            return "250 2.0.0 kept"
+
+    def sign_in(_server: object, _session: object, _envelope: object, _method: str, given: Any) -> AuthResult:
+        return AuthResult(success=(given.login, given.password) == (b"marie", b"right"))
+
+    def session() -> SMTP:
+        return SMTP(
+            Keep(),
+            tls_context=shown.server,
+            require_starttls=True,
+            authenticator=sign_in,
+            auth_required=True,
+            data_size_limit=10_000,
+            loop=asyncio.get_running_loop(),
+        )
+
+    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mail = relay(f"smtp://localhost:{port}", starttls=True, ca_file=shown.file, user="marie", password="right")
+    assert [(await offer(mail))[0].text for _ in range(2)] == ["2.0.0 kept"] * 2
+    assert taken == [MESSAGE] * 2
+    assert (await offer(mail, content=MESSAGE * 50))[0].verdict is Verdict.REFUSED_MESSAGE
+    await mail.close()
+    server.close()
 
 
 # --- one connection for many messages ---------------------------------------------------------------------------------
@@ -271,7 +314,7 @@ async def test_f053_a_connection_cut_inside_the_content_is_not_in_doubt(server: 
 
     async def wait_for_the_cut() -> None:
         await server.until(lambda: server.open_connections == 0)
-        await asyncio.sleep(0.05)  # the cut is on its way to us
+        await round_trip(server)
 
     with pytest.raises(RelayTrouble, match="before its final dot"):
         await mail.offer(envelope(), Doubt(wait_for_the_cut))
@@ -339,8 +382,14 @@ async def test_f050_one_refused_recipient_leaves_the_others_theirs(server: Post,
 
 async def test_a_refusal_while_the_content_arrives_is_taken_though_it_comes_early(server: Post, mail: Relay) -> None:
     server.fault("content", "raw:552 5.2.3 enough\r\n", "ok")
-    doubt = Doubt(lambda: asyncio.sleep(0.05))  # what the server said is on its way to us
-    assert await mail.offer(envelope(), doubt) == Reply(Verdict.REFUSED_MESSAGE, 552, "5.2.3 enough")
+
+    async def wait_for_the_refusal() -> None:
+        await server.until(lambda: server.faults["content"] == ["ok"])
+        await round_trip(server)
+
+    assert await mail.offer(envelope(), Doubt(wait_for_the_refusal)) == Reply(
+        Verdict.REFUSED_MESSAGE, 552, "5.2.3 enough"
+    )
     assert (await offer(mail))[0].verdict is Verdict.SENT
     assert len(server.accepted) == 1
 

@@ -84,7 +84,7 @@ class Post:
         return sum(line.upper().startswith(command) for line in self.lines)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` is true; it is looked at whenever a line, the end of a message or a client comes."""
+        """Wait until `condition` is true; it is looked at whenever a client, a line or a part of a message comes."""
         async with self._changed:
             await self._changed.wait_for(condition)
 
@@ -237,6 +237,7 @@ class _Session:
             if not early:
                 early = True
                 await self.answer("content", "")
+                await self.server.tell()
         await self.server.tell(".")
         steps = self.server.faults
         step = next((steps[w][0] for w in (f"dot {self.recipients[0]}", "dot") if steps.get(w)), "ok")
