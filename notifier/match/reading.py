@@ -161,7 +161,7 @@ class Squeezed:
 
 
 class Reading:
-    """One paper, ready to answer what holds of it. `trending` says whether it is among the papers asked for."""
+    """One paper, ready to answer what holds of it."""
 
     def __init__(self, paper: Paper) -> None:
         self.paper = paper
@@ -170,22 +170,21 @@ class Reading:
         self.facts = facts(paper)
 
     @cached_property
-    def _tex(self) -> dict[Scope, list[Text]]:
-        title, abstract = (
-            [Text(without_tex_commands(tex))] if tex else [] for tex in (self.paper.title_tex, self.paper.abstract_tex)
-        )
-        return {Scope.TITLE: title, Scope.ABSTRACT: abstract}
-
-    @cached_property
     def authors(self) -> list[tuple[str, list[str]]]:
         """The authors as spelled, with the folded parts of each name."""
         return [(name, name_parts(name)) for name in self.paper.authors]
 
+    @cached_property
+    def _texts(self) -> dict[str, Text]:
+        return {self.paper.title: self.title, self.paper.abstract: self.abstract}
+
     def texts(self, scope: Scope) -> list[Text]:
-        """Return the texts of a scope: readable first, then TeX source."""
-        titles = [self.title, *self._tex[Scope.TITLE]] if scope != Scope.ABSTRACT else []
-        abstracts = [self.abstract, *self._tex[Scope.ABSTRACT]] if scope != Scope.TITLE else []
-        return titles + abstracts
+        """Return the texts of a scope, each cut into words once."""
+        wanted = texts_of(self.paper, scope)
+        for text in wanted:
+            if text not in self._texts:
+                self._texts[text] = Text(text)
+        return [self._texts[text] for text in wanted]
 
     def holds(self, query: Query) -> bool:
         """Tell whether a query matches; `trending` is taken for granted, since it depends on other papers."""
@@ -215,6 +214,13 @@ class Reading:
     def matching_authors(self, term: Author) -> list[str]:
         """Return the authors, as spelled, that a name stands for."""
         return [name for name, known in self.authors if same_person(term.names, known)]
+
+
+def texts_of(paper: Paper, scope: Scope) -> list[str]:
+    """Return the texts that a scope searches: readable, and TeX source where it differs."""
+    title = [paper.title, *([without_tex_commands(paper.title_tex)] if paper.title_tex else [])]
+    abstract = [paper.abstract, *([without_tex_commands(paper.abstract_tex)] if paper.abstract_tex else [])]
+    return (title if scope != Scope.ABSTRACT else []) + (abstract if scope != Scope.TITLE else [])
 
 
 def same_person(asked: tuple[str, ...], known: list[str]) -> bool:

@@ -46,6 +46,7 @@ _COMPOUND = re.compile(rf"{_WORD}(?:{_GAP}{_WORD})*")
 _PART = re.compile(_WORD)
 _UNSPACED_OR_NOT = re.compile(rf"[{_UNSPACED}]|[^{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]").match
+_ACRONYMS = re.compile("[A-Z][A-Z0-9]+s").fullmatch
 _ACCENTS = re.compile(rf"[{_INVISIBLE}{_COMBINING}]+")
 _LONE_GREEK = re.compile("(?<![\u0370-\u03ff\u1f00-\u1fff])[\u03b1-\u03c9](?![\u0370-\u03ff\u1f00-\u1fff])")
 _NOT_IN_WORD = re.compile(rf"(?!{_LETTER}|(?<=\d)\.(?=\d)).", re.DOTALL)
@@ -85,7 +86,7 @@ def parts(text: str) -> list[Part]:
                 start = compound.start() + piece.start() + run.start()
                 if gap == " " and unspaced(surface) and unspaced(found[-1].surface):
                     gap = "\n"
-                found.append(Part(surface, singular(surface), start, start + len(run[0]), gap))
+                found.append(Part(surface, word_of(run[0], surface), start, start + len(run[0]), gap))
                 gap = "-"
     return found
 
@@ -93,6 +94,11 @@ def parts(text: str) -> list[Part]:
 def compounds_in(text: str) -> re.Pattern[str]:
     """Return the pattern that finds the hyphenated compounds (single words included) of a text."""
     return _ASCII_COMPOUND if text.isascii() else _COMPOUND
+
+
+def word_of(spelled: str, surface: str) -> str:
+    """Return a folded word without its plural; capitals before a small s are one whatever the tables say ("GPs")."""
+    return surface[:-1] if spelled[-1] == "s" and _ACRONYMS(spelled) else singular(surface)
 
 
 @lru_cache(maxsize=65_536)
