@@ -20,12 +20,12 @@ from pylatexenc.latexencode import get_builtin_uni2latex_dict
 MATH_LIMIT = 500  # code points between two dollars; more is prose about money
 DEPTH_LIMIT = 20  # groups inside groups; deeper ones are shown as they are
 
-_MARKUP = re.compile(r"[\\$^{}~]|--|``|_\{|\b[A-Z]_\d\b")
+_SIGNS = ("\\", "$", "^", "{", "}", "~", "--", "`", "_")  # text without any of these has no markup
 
 
 def readable(source: str) -> str:
     """Turn TeX markup into readable Unicode; text without any is returned unchanged."""
-    if not _MARKUP.search(source):
+    if not any(sign in source for sign in _SIGNS):
         return source
     return _Reader(_typography(_repaired(source))).read()
 
@@ -195,7 +195,7 @@ class _Reader:
 
     def read(self) -> str:
         text = self._span(0, _Scope(len(self.source)))
-        return _MANY_SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip(" ")
+        return _MANY_SPACES.sub(" ", text).strip(" ")
 
     def _span(self, at: int, scope: _Scope) -> str:
         out: list[str] = []
@@ -351,7 +351,7 @@ class _Reader:
             if start >= scope.end or not self.source[start].isalpha():
                 return "", at
             text, after = self.source[start], start + 1
-        return (text + mark if len(text) == 1 else text), after
+        return (unicodedata.normalize("NFC", text + mark) if len(text) == 1 else text), after
 
     def _frac(self, at: int, scope: _Scope) -> _Read:
         over, middle = self._argument(at, scope, math=True)

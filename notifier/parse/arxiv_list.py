@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from urllib.parse import urljoin, urlsplit
 
 from selectolax.lexbor import LexborNode
 
@@ -29,12 +28,15 @@ from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, NOTE_LIMIT, TITLE_LI
 
 FORMAT = "arxiv-list"
 SITE = "https://arxiv.org"
+HEADING = "Showing new listings for"
 
 _SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
 _TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
 _CATEGORY = re.compile(r"\(([A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z-]+)?)\)\s*$")
 _LINK_TEXT = re.compile(r"this (?:https?|ftp) URL", re.I)
-_WITHDRAWN = re.compile(r"\bwithdrawn\b|\bhas been withdrawn\b", re.I)
+_WITHDRAWN = re.compile(
+    r"^(?:(?:this )?(?:paper|article|manuscript|submission) )?(?:has been |is |was )?withdrawn\b", re.I
+)
 _KINDS = (
     (re.compile(r"^new submissions", re.I), AnnounceType.NEW),
     (re.compile(r"^cross[ -](?:submissions|lists)", re.I), AnnounceType.CROSS),
@@ -59,28 +61,26 @@ def arxiv_list(page: Page) -> Batch:
     if root is None:
         raise PageError(f"no #dlpage; found {what_it_is(decoded.text)}")
     lists = root.css("dl#articles")
-    heading = next((text for h3 in root.css("h3") if (text := line(text_of(h3), 200)).startswith("Showing new")), "")
+    heading = next((text for h3 in root.css("h3") if (text := line(text_of(h3), 200)).startswith(HEADING)), "")
     if not heading and not lists:
         raise PageError("no listing heading and no dl#articles in #dlpage: the layout has changed")
-    if not lists and "No updates" not in text_of(root):
-        raise PageError("a listing without sections that does not say it has no updates")
     listed_on = day_first(heading)
     entries = Entries(decoded.oddities)
-    sections = [_read_section(node, listed_on, entries, page.url) for node in lists]
-    days = [section.day for section in sections if section.day]
+    sections = [_read_section(node, listed_on, entries) for node in lists]
+    if not entries.papers and "No updates" not in text_of(root):
+        raise PageError("no entry can be read, and the page does not say that it has no updates")
     shown = [section.shown for section in sections if section.shown is not None]
-    total = sum(section.total or 0 for section in sections)
-    found = _TOTAL.search(text_of(root))
-    on_all_pages = _number(found[1]) if found else total
+    found = _TOTAL.search(text_of(root.css_first(".paging")))
+    total = max(sum(section.total or 0 for section in sections), _number(found[1]) if found else 0)
     return entries.batch(
-        listed_on=listed_on or (max(days) if days else None),
-        day_text=heading.removeprefix("Showing new listings for ") or "",
-        stated=sum(shown) if shown or entries.papers or not lists else 0,
-        truncated=max(total, on_all_pages) > sum(shown) if shown else False,
+        listed_on=listed_on or max((section.day for section in sections if section.day), default=None),
+        day_text=heading.removeprefix(HEADING).strip(),
+        stated=sum(shown) if shown else None if entries.papers else 0,
+        truncated=bool(shown) and total > sum(shown),
     )
 
 
-def _read_section(node: LexborNode, listed_on: date | None, entries: Entries, url: str) -> _Section:
+def _read_section(node: LexborNode, listed_on: date | None, entries: Entries) -> _Section:
     """Read the heading and the dt/dd pairs of one `dl`."""
     section, term = _Section(), None
     for child in node.iter(include_text=False):
@@ -92,7 +92,7 @@ def _read_section(node: LexborNode, listed_on: date | None, entries: Entries, ur
             term = child
         elif child.tag == "dd" and term is not None:
             try:
-                entries.add(_paper(term, child, section, listed_on, url))
+                entries.add(_paper(term, child, section, listed_on))
             except BadEntry as bad:
                 entries.skip(bad)
             term = None
@@ -116,7 +116,7 @@ def _number(digits: str) -> int:
     return int(digits.replace(",", "") or 0)
 
 
-def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: date | None, url: str) -> Paper:
+def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: date | None) -> Paper:
     """Read one dt/dd pair; raises `BadEntry` without an arXiv id."""
     anchor = term.css_first('a[title="Abstract"]') or term.css_first('a[href*="/abs/"]')
     href = (anchor.attributes.get("href") or "") if anchor else ""
@@ -124,7 +124,6 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
     if not found:
         raise BadEntry(f"an entry without arXiv id ({line(text_of(term), 40)})")
     key, version = found
-    site = _site(url)
     title, title_tex = reading(_field(details, ".list-title"), TITLE_LIMIT)
     abstract, abstract_tex = reading(_with_links(details.css_first("p.mathjax")), ABSTRACT_LIMIT)
     categories, primary = _categories(details)
@@ -134,7 +133,7 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
         source=FORMAT,
         source_key=key,
         title=title or f"arXiv:{key}",
-        url=link(urljoin(site, f"/abs/{key}")) or "",
+        url=f"{SITE}/abs/{key}",
         title_tex=title_tex,
         abstract=abstract,
         abstract_tex=abstract_tex,
@@ -145,21 +144,11 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
         primary_category=primary,
         announce_type=_kind(line(text_of(term), 400), section),
         announced_on=section.day or listed_on,
-        pdf_url=link(urljoin(site, f"/pdf/{key}")),
+        pdf_url=f"{SITE}/pdf/{key}",
         journal_ref=journal or None,
         comments=comments or None,
-        withdrawn=bool(_WITHDRAWN.search(comments)) or abstract.lower().startswith("this paper has been withdrawn"),
+        withdrawn=bool(_WITHDRAWN.match(comments) or _WITHDRAWN.match(abstract)),
     )
-
-
-def _site(url: str) -> str:
-    """Return where the page's links lead: the mirror it came from if that is arXiv's, else arXiv."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return SITE
-    ours = parts.scheme in ("http", "https") and (parts.hostname or "").endswith(".arxiv.org")
-    return f"{parts.scheme}://{parts.netloc}" if ours else SITE
 
 
 def _kind(term: str, section: _Section) -> AnnounceType | None:

@@ -1,12 +1,13 @@
 """HTML to a tree, within bounds, and a name for what a page is when it is not what it should be.
 
-Owns selectolax's Lexbor parser (HTML standard, never fails on any input). It is linear on pages and quadratic on two
-attacks: one tag with very many attributes, and very deep nesting; both are found by a linear scan first and refused.
+Owns selectolax's Lexbor parser (HTML standard, never fails on any input). It is linear on pages and quadratic on very
+many attributes in a tag, elements inside each other, and options to select: a linear scan refuses such pages first.
 """
 
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -15,6 +16,7 @@ from notifier.parse.text import line
 
 ATTRIBUTES_LIMIT = 500  # in one tag; 40,000 cost Lexbor 3 s, 200,000 cost 85 s
 DEPTH_LIMIT = 500  # open elements; 100,000 cost Lexbor 14 s. Listing pages are some 30 deep
+OPTIONS_LIMIT = 5_000  # 200,000 in one select cost Lexbor 92 s
 BROKEN_TAGS_LIMIT = 20  # each costs the scan a look at all that follows
 _SHORT_TAG = 2 * ATTRIBUTES_LIMIT  # a tag of fewer characters cannot hold that many attributes
 
@@ -46,7 +48,7 @@ def tree(text: str, *, whole: bool = True) -> LexborHTMLParser:
 
 def _refuse_attacks(text: str) -> None:
     """Scan tags once: raise `PageError` for more attributes, open elements or broken tags than any page needs."""
-    depth = position = foreign = broken = 0
+    depth = position = foreign = broken = options = 0
     while (position := text.find("<", position)) >= 0:
         if text.startswith("<!--", position):
             end = text.find("-->", position + 2)
@@ -73,6 +75,9 @@ def _refuse_attacks(text: str) -> None:
                 return  # the rest is raw text
             position = ending.start()
             continue
+        options += name == "option"
+        if options > OPTIONS_LIMIT:
+            raise PageError(f"more than {OPTIONS_LIMIT} options to select")
         if name in _CHILDLESS or name in _CLOSED_BY_NEXT:
             continue
         if foreign and attributes.endswith("/") and name not in _LEAVES_FOREIGN:
@@ -92,7 +97,7 @@ def _refuse_attributes(attributes: str) -> None:
 
 
 def text_of(node: LexborNode | None) -> str:
-    """Return the text of a node and all below it, with line breaks as spaces; "" for None."""
+    """Return the text of a node and all below it, as written; "" for None."""
     if node is None:
         return ""
     return node.text(deep=True, separator="", strip=False)
@@ -108,7 +113,7 @@ def what_it_is(text: str) -> str:
         return "JSON"
     title = re.search(r"<title[^>]{0,200}>([^<]{0,300})", start, re.IGNORECASE)
     if title:
-        return f"an HTML page titled {line(title.group(1), 80)!r}"
+        return f"an HTML page titled {line(unescape(title.group(1)), 80)!r}"
     if head.startswith(("<!doctype", "<html", "<head", "<body")):
         return "an HTML page without title"
     return f"text that begins {line(start[:400], 60)!r}"

@@ -32,7 +32,7 @@ _DROPPED = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff0-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_BLANK = re.compile("[\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that str.split does not take for white space
 _NOT_TEXT = re.compile(
     "[\ud800-\udfff\ufdd0-\ufdef" + "".join(f"{chr(p << 16 | 0xFFFE)}{chr(p << 16 | 0xFFFF)}" for p in range(17)) + "]"
 )
@@ -53,7 +53,7 @@ def line(raw: object, limit: int) -> str:
     text = _visible(text)
     if not text.isascii():
         text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
-    text = _BLANK.sub(" ", text).strip(" ")
+    text = " ".join(_CONTROL.sub(" ", text).split())
     if len(text) > limit or (cut and text):
         return text[: limit - 1].rstrip(" ") + "…"
     return text
@@ -66,9 +66,10 @@ def _visible(text: str) -> str:
 def reading(raw: object, limit: int) -> tuple[str, str]:
     """Clean text that may hold TeX: (readable text, its source where that differs, else "")."""
     source = line(raw, limit)
-    text = line(readable(source), limit)
-    if not text:  # all markup: the source is the only thing there is to read
-        text = source
+    shown = readable(source)
+    if shown is source:
+        return source, ""
+    text = line(shown, limit) or source  # all markup: the source is the only thing there is to read
     return text, source if source != text else ""
 
 
@@ -80,7 +81,7 @@ def link(raw: object, at: str = "") -> str | None:
     if not isinstance(raw, str):
         return None
     url = raw[: LINK_LIMIT + 100].strip()
-    if not url or len(url) > LINK_LIMIT or _UNSAFE_IN_LINK.search(url):
+    if not url or len(url) > LINK_LIMIT or _UNSAFE_IN_LINK.search(url) or _DROPPED.search(url):
         return None
     try:
         parts = urlsplit(urljoin(at, url) if at else url)
