@@ -104,12 +104,12 @@ def _change(known: Known | None, paper: Paper, seen: Seen) -> Change | None:
         return Change(ChangeKind.REVISED if replaced else ChangeKind.NEW, paper, keys(paper))
     names = tuple(dict.fromkeys(keys(paper) + keys(known.paper)))
     if not known.was_news and not known.here and not replaced:
-        return Change(ChangeKind.NEW, paper, names, known.paper_id)
+        return Change(ChangeKind.NEW, paper, names, known.paper_id, known.paper)
     if _revises(known.paper, paper):
-        return Change(ChangeKind.REVISED, paper, names, known.paper_id)
+        return Change(ChangeKind.REVISED, paper, names, known.paper_id, known.paper)
     unknown = any(known not in seen.by_key.get(name, ()) for name in names)
     if paper != known.paper or unknown:
-        return Change(ChangeKind.KNOWN, paper, names, known.paper_id)
+        return Change(ChangeKind.KNOWN, paper, names, known.paper_id, known.paper)
     return None
 
 

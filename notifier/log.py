@@ -93,8 +93,9 @@ def recovered(claimed: int, in_doubt: int) -> None:
 
 
 def still_unsubscribed(email: str) -> None:
-    _event(logging.WARNING, "still_unsubscribed", address=display(email),
-           remedy="they left; delete them from the configuration, or `notifier subscribe ADDRESS QUERY --confirmed`")  # fmt: skip
+    remedy = "they left: take them out of the configuration, or `notifier subscribe ADDRESS QUERY --confirmed`"
+    remedy = "they left: take them out of the configuration, or `notifier subscribe ADDRESS QUERY --confirmed`"
+    _event(logging.WARNING, "still_unsubscribed", address=display(email), remedy=remedy)
 
 
 def published(path: str, size: int) -> None:

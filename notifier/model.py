@@ -118,7 +118,8 @@ class Batch:
 
     `listed_on` is the day the page names (without a year: None, the text is in `day_text`). `stated` is the number of
     entries the page claims to show here, None when it claims nothing. `skipped` counts entries that could not be read
-    alone, with the reason of each in `oddities`. `unknown_keys` counts keys this program does not know.
+    alone, with the reason of each in `oddities`. `unknown_keys` counts keys this program does not know. `next_url` is
+    where the same listing goes on (paging, a resumption token), None on its last page.
     """
 
     papers: tuple[Paper, ...]
@@ -129,6 +130,7 @@ class Batch:
     skipped: int = 0
     oddities: tuple[str, ...] = ()
     unknown_keys: Mapping[str, int] = field(default_factory=dict)
+    next_url: str | None = None
 
 
 class Outcome(StrEnum):
@@ -153,13 +155,14 @@ class ChangeKind(StrEnum):
 class Change:
     """One paper of a batch against what we have seen: `paper` is what to store, `keys` all its identity keys.
 
-    `paper_id` is None for a paper that is not stored yet.
+    `paper_id` and `before`, the paper as it is stored, are None for one that is not stored yet.
     """
 
     kind: ChangeKind
     paper: Paper
     keys: tuple[str, ...]
     paper_id: PaperId | None = None
+    before: Paper | None = None
 
 
 @dataclass(frozen=True, slots=True)

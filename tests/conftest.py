@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from tests.world import World, world
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -22,3 +25,10 @@ def captures() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(f"the captured pages are required with CI=true, and {folder} does not hold them")
     pytest.skip("the captured pages are not on this machine (set NOTIFIER_CAPTURES to their folder)")
+
+
+@pytest.fixture
+async def installation(tmp_path: Path) -> AsyncIterator[World]:
+    """A whole installation in a temporary folder; see tests/world.py."""
+    async with world(tmp_path) as opened:
+        yield opened

@@ -30,6 +30,7 @@ from notifier.store.contents import queued
 from notifier.store.engine import Database
 
 SUPPRESS_AFTER = 5  # messages refused for one recipient in a row
+NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
 
 
 class Outbox:
@@ -79,15 +80,29 @@ class Outbox:
         await self._move(outbox_id, owner, OutboxState.CLAIMED, state=OutboxState.QUEUED, owner=None, lease_until=None)
 
     async def postpone(self, outbox_id: OutboxId, owner: str, until: datetime, reason: str) -> None:
-        """Give a message back until the relay may talk to us again; it counts as no attempt of the message.
+        """Give back a claimed message that was not offered, because the relay will not talk to us before `until`."""
+        await self._move(
+            outbox_id, owner, OutboxState.CLAIMED,
+            state=OutboxState.DEFERRED, owner=None, lease_until=None, next_attempt_at=until, reply=reason[:2000],
+        )  # fmt: skip
 
-        From in doubt too: the relay ended the connection before it could have taken the message.
+    async def turned_away(self, outbox_id: OutboxId, until: datetime, reason: str, now: datetime) -> OutboxState:
+        """Record that the relay turned us away over this message: nobody is to blame, and others go before it.
+
+        It waits longer each time, and is given up like any deferred message; its papers are owed again then.
         """
-        for state in (OutboxState.CLAIMED, OutboxState.IN_DOUBT):
-            await self._move(
-                outbox_id, owner, state,
-                state=OutboxState.DEFERRED, owner=None, lease_until=None, next_attempt_at=until, reply=reason,
-            )  # fmt: skip
+        message = schema.message
+        async with self._database.write() as connection:
+            row = (await connection.execute(select(message).filter_by(id=outbox_id))).one()
+            again = next_attempt(row.attempts + 1, row.queued_at, now, spread=_spread(row))
+            values = {"attempts": row.attempts + 1, "owner": None, "lease_until": None, "reply": reason[:2000]}
+            if again is None:
+                values |= {"state": OutboxState.FAILED, "settled_at": now, "content": None}
+                await _return_papers(connection, outbox_id)
+            else:
+                values |= {"state": OutboxState.DEFERRED, "next_attempt_at": max(again, until + NEXT_IN_LINE)}
+            await connection.execute(update(message).where(message.c.id == outbox_id).values(values))
+        return OutboxState(values["state"])
 
     async def hold(self, outbox_id: OutboxId, owner: str, reason: str) -> None:
         """Set a claimed message aside for a person to look at; its papers stay with it."""
@@ -188,7 +203,7 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
     else:
         doubts = row.doubts + (reply.verdict is Verdict.IN_DOUBT)
         values["doubts"] = doubts
-        again = next_attempt(attempts, row.queued_at, now, spread=(row.id * 0.618034) % 1)
+        again = next_attempt(attempts, row.queued_at, now, spread=_spread(row))
         if doubts >= MAX_DOUBTS or (reply.verdict is Verdict.IN_DOUBT and not resend):
             state, again = OutboxState.HELD, None
         elif again is None:
@@ -205,7 +220,16 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
         update(schema.subscriber).where(schema.subscriber.c.id == row.subscriber_id).values(person)
     )
     if back:
-        await connection.execute(
-            update(schema.delivery).where(schema.delivery.c.message_id == row.id).values(message_id=None)
-        )
+        await _return_papers(connection, row.id)
     return state
+
+
+async def _return_papers(connection: AsyncConnection, outbox_id: int) -> None:
+    """Make the papers of a message owed again."""
+    carried = update(schema.delivery).where(schema.delivery.c.message_id == outbox_id)
+    await connection.execute(carried.values(message_id=None))
+
+
+def _spread(row: Row[Any]) -> float:
+    """Where in the jitter this message falls: its own place, evenly spread by the golden ratio."""
+    return float(row.id * 0.618034 % 1)

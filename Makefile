@@ -1,0 +1,64 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else builds on the same environment.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO ?= demo
+
+.PHONY: help demo test test-fast check format lint types browser constraints bench-match clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(READY) ## run the main job on sample pages: mail, feed and pages end up in ./demo
+	@$(BIN)/notifier demo --folder $(DEMO)
+
+test: $(READY) browser ## set up and run all tests
+	$(BIN)/pytest $(ARGS)
+
+test-fast: $(READY) ## the tests without the slow ones
+	$(BIN)/pytest -m "not slow and not browser" $(ARGS)
+
+check: format lint types test ## what CI runs
+
+format: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench-match: $(READY) ## matching beside its peers (installs them under build/)
+	$(BIN)/python benchmarks/match.py
+
+constraints: $(READY) ## lock the newest versions anew, with hashes
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --upgrade --python-version 3.11 -o constraints.txt
+
+# Debian's python3 comes without venv: root gets it, others are told.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11"; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+		else echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 1; fi; fi
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The browser tests want Debian's Chromium; root gets it, others run without those tests (CI insists).
+browser:
+	@if ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing chromium for the browser tests"; apt-get update -qq && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+		else echo "chromium is not here: the browser tests will be skipped"; fi; fi
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build dist artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,367 @@
+"""The command line. Commands only read the configuration, call one thing, and show what came of it.
+
+Exit codes: 0 all is well; 1 something failed and the output says what (a listing, a message, an address that is not
+there); 2 the command was used wrongly; 75 the database is in use by another process (EX_TEMPFAIL of sysexits.h);
+78 the configuration cannot be used (EX_CONFIG).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from notifier import __version__, daemon, log
+from notifier.address import mailbox
+from notifier.compose import compose
+from notifier.config import WEEKDAYS, Config, load, sender_parts
+from notifier.daemon import once as run_once
+from notifier.daemon import opened, utc_now
+from notifier.digest import Letterhead, digest
+from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
+from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome
+from notifier.preview import part
+from notifier.query import canonical
+from notifier.query import parse as parse_query
+from notifier.store import Store, open_store
+from notifier.store.engine import Database
+from notifier.store.migrate import migrate as migrate_database
+from notifier.templates import Templates
+
+OK, FAILED, USAGE, IN_USE, BAD_CONFIG = 0, 1, 2, 75, 78
+PLACES = (Path("config.toml"), Path("/etc/notifier/config.toml"))
+
+T = TypeVar("T")
+app = typer.Typer(
+    help="Alerts for new research papers: listing pages in, digests by mail and feed out.",
+    epilog="Exit codes: 0 well, 1 something failed, 2 wrong use, 75 database in use, 78 bad configuration.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="NOTIFIER_CONFIG", help="Default: ./config.toml, /etc/notifier/config.toml."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def main() -> None:
+    """Run the command line; every error that is ours becomes one message and an exit code."""
+    try:
+        app()
+    except ConfigError as fault:
+        for problem in fault.problems:
+            err.print(f"[red]error:[/red] {escape(problem)}")
+        sys.exit(BAD_CONFIG)
+    except DatabaseInUse as fault:
+        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        sys.exit(IN_USE)
+    except (NotifierError, OSError) as fault:
+        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        sys.exit(FAILED)
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: `notifier run --config /etc/notifier/config.toml`")
+def run(config: ConfigOption = None) -> None:
+    """Serve: poll the listings, send the digests, serve the site. What systemd starts."""
+    log.setup()
+    asyncio.run(daemon.run(_load(config)))
+
+
+@app.command(epilog="Example: `notifier once`")
+def once(config: ConfigOption = None) -> None:
+    """Do everything once, now: read every listing, send what is due, write the feed."""
+    log.setup(level=30)
+    chosen = _load(config)
+
+    async def work() -> int:
+        async with opened(chosen) as running:
+            with _progress() as show:
+                polls, drained = await run_once(running, show)
+        table = Table("listing", "outcome", "new", "reason", box=None, pad_edge=False)
+        for poll in polls:
+            table.add_row(escape(poll.listing), _coloured(poll.outcome), str(poll.new), escape(poll.reason))
+        out.print(table)
+        sent = ", ".join(f"{count} {state}" for state, count in sorted(drained.states.items())) or "nothing to send"
+        out.print(
+            f"mail: {sent}"
+            + (f"; relay asked again after {_when(drained.paused_until)}" if drained.paused_until else "")
+        )
+        well = all(poll.outcome is not Outcome.FAILED for poll in polls) and drained.paused_until is None
+        return OK if well and set(drained.states) <= {OutboxState.SENT} else FAILED
+
+    raise typer.Exit(asyncio.run(work()))
+
+
+@app.command(epilog="Example: `notifier demo --folder /tmp/demo`")
+def demo(
+    folder: Annotated[
+        Path, typer.Option(help="Where mail, feed and database go; an earlier demo there is replaced.")
+    ] = Path("demo"),
+) -> None:
+    """Show the main job on sample pages: four days of fictional papers, four subscribers, a Maildir, a feed."""
+    from notifier.demo import demo as show
+
+    log.setup(level=30)
+    raise typer.Exit(asyncio.run(show(folder, out)))
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: `notifier check && systemctl restart notifier`")
+def check(config: ConfigOption = None) -> None:
+    """Find every mistake in the configuration, the templates and the database, without starting or sending."""
+    chosen = _load(config)
+    problems = []
+    if chosen.templates:
+        problems += [str(fault) for fault in Templates(chosen.path(chosen.templates)).check()]
+    if chosen.base_url.startswith("http://") and "127.0.0.1" not in chosen.base_url:
+        out.print("[yellow]note:[/yellow] base_url is http: one-click unsubscribe (RFC 8058) needs https")
+
+    async def nothing(_store: Store) -> None:
+        """Opening it is the check."""
+
+    try:
+        if Path(chosen.database_url.removeprefix("sqlite:///")).exists():
+            _with_store(chosen, nothing)
+    except NotifierError as fault:
+        problems.append(str(fault))
+    for problem in problems:
+        err.print(f"[red]error:[/red] {escape(problem)}")
+    if problems:
+        raise typer.Exit(BAD_CONFIG)
+    out.print(f"well: {len(chosen.listing)} listings, {len(chosen.subscription)} configured subscriptions")
+
+
+@app.command(epilog="Examples: `notifier status`, `notifier status --json | jq .outbox`")
+def status(config: ConfigOption = None, as_json: Json = False) -> None:
+    """Show each listing's last outcome, the outbox and the subscribers."""
+    chosen = _load(config)
+
+    async def look(store: Store) -> dict[str, Any]:
+        papers, news = await store.paper_counts()
+        return {
+            "listings": await store.listing_states(),
+            "papers": papers,
+            "news": news,
+            "outbox": {str(state): count for state, count in (await store.depth()).items()},
+            "subscribers": {str(state): count for state, count in (await store.subscriber_counts()).items()},
+        }
+
+    seen = _with_store(chosen, look)
+    if as_json:
+        listings = [
+            {key: value for key, value in asdict(state).items() if key != "validators"} for state in seen["listings"]
+        ]
+        print(json.dumps(seen | {"listings": listings}, default=str, indent=2))
+        return
+    names = {listing.name for listing in chosen.listing}
+    _show_listings([state for state in seen["listings"] if state.name in names], names)
+    out.print(f"papers: {seen['papers']} seen, {seen['news']} of them news")
+    for what in ("outbox", "subscribers"):
+        out.print(f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(seen[what].items())) or "none"))
+
+
+@app.command(
+    epilog="Examples: `notifier preview me@example.org`, `notifier preview me@example.org --format html > digest.html`"
+)
+def preview(
+    email: str,
+    config: ConfigOption = None,
+    form: Annotated[str, typer.Option("--format", help="text, html or eml.")] = "text",
+    again: Annotated[bool, typer.Option("--again", help="With what was sent already.")] = False,
+) -> None:
+    """Print the digest that an address would get now. Nothing is sent, queued or changed."""
+    if form not in ("text", "html", "eml"):
+        raise typer.BadParameter("text, html or eml", param_hint="--format")
+    chosen = _load(config)
+
+    async def look(store: Store) -> bytes | None:
+        message = await store.preview(_address(email), utc_now(), again=again)
+        if message is None:
+            raise NotifierError(f"{email} is not subscribed: `notifier subscribe {email} QUERY --confirmed`")
+        if not message.papers:
+            return None
+        head = Letterhead(base_url=chosen.base_url, sender=sender_parts(chosen.mail.sender), link=store.link)
+        templates = Templates(chosen.path(chosen.templates) if chosen.templates else None, log.template_broken)
+        return compose(digest(message, head), templates)
+
+    content = _with_store(chosen, look)
+    if content is None:
+        err.print(f"nothing is owed to {escape(email)} now; --again shows what was sent already")
+        return
+    sys.stdout.write(content.decode("ascii") if form == "eml" else part(content, form))
+
+
+# --- subscribers ------------------------------------------------------------------------------------------------------
+
+
+@app.command(
+    epilog="Example: `notifier subscribe me@example.org 'graph AND (reasoning OR \"knowledge base\")' --confirmed`"
+)
+def subscribe(
+    email: str,
+    query: str,
+    config: ConfigOption = None,
+    confirmed: Annotated[bool, typer.Option("--confirmed", help="The owner of the address agreed.")] = False,
+    cadence: Annotated[Cadence, typer.Option(help="When to send.")] = Cadence.DAILY,
+    at: Annotated[str, typer.Option(help="Local time of daily and weekly digests.")] = "08:00",
+    weekday: Annotated[str, typer.Option(help="Of weekly digests.")] = "monday",
+    timezone: Annotated[str | None, typer.Option(help="IANA zone; default: the configuration's.")] = None,
+) -> None:
+    """Subscribe an address to a query. What was found before is not sent."""
+    if not confirmed:
+        raise typer.BadParameter(
+            "say --confirmed when the owner of the address agreed; nobody is asked by mail yet",
+            param_hint="--confirmed",
+        )
+    chosen = _load(config)
+    clock = _clock(chosen, cadence, at, weekday, timezone)
+    try:
+        meaning = canonical(parse_query(query))
+    except QueryError as fault:
+        err.print(f"[red]error:[/red] in the query, {escape(str(fault))}")
+        err.print(f"  {escape(query)}\n  {' ' * (fault.column - 1)}^")
+        raise typer.Exit(USAGE) from None
+
+    async def work(store: Store) -> datetime | None:
+        made = await store.subscribe(_address(email), query, meaning, clock, origin="cli", now=utc_now())
+        return made.next_due_at
+
+    due = _with_store(chosen, work)
+    out.print(
+        f"{escape(email)} is subscribed to {escape(meaning)}; next digest: "
+        + (_when(due) if due else "with the next batch")
+    )
+
+
+@app.command(epilog="Example: `notifier unsubscribe me@example.org`")
+def unsubscribe(email: str, config: ConfigOption = None) -> None:
+    """End all mail to an address, at once."""
+    chosen = _load(config)
+
+    async def work(store: Store) -> bool:
+        return await store.unsubscribe(_address(email), utc_now())
+
+    if not _with_store(chosen, work):
+        err.print(f"{escape(email)} was not subscribed")
+        raise typer.Exit(FAILED)
+    out.print(f"{escape(email)} gets no more mail")
+
+
+@app.command(epilog="Example: `notifier migrate`")
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database to this program's schema. `run` and `once` do so by themselves."""
+    chosen = _load(config)
+
+    async def work() -> tuple[str | None, str]:
+        database = Database(chosen.database_url)
+        try:
+            return await migrate_database(database)
+        finally:
+            await database.close()
+
+    before, after = asyncio.run(work())
+    out.print(f"schema {after}" + (", as before" if before == after else f", was {before or 'empty'}"))
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        out.print(f"notifier {__version__}")
+        raise typer.Exit
+
+
+# --- below: what the commands share -----------------------------------------------------------------------------------
+
+
+def _load(path: Path | None) -> Config:
+    if path is None:
+        path = next((place for place in PLACES if place.exists()), PLACES[0])
+        if not path.exists():
+            raise ConfigError([f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists; name one with --config"])
+    return load(path)
+
+
+def _with_store(config: Config, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    async def run_it() -> T:
+        async with open_store(config.database_url) as store:
+            return await work(store)
+
+    return asyncio.run(run_it())
+
+
+def _address(text: str) -> str:
+    try:
+        return mailbox(text)
+    except AddressError as fault:
+        raise typer.BadParameter(str(fault), param_hint="EMAIL") from None
+
+
+def _clock(config: Config, cadence: Cadence, at: str, weekday: str, timezone: str | None) -> DigestClock:
+    if weekday.lower() not in WEEKDAYS:
+        raise typer.BadParameter(f"one of {', '.join(WEEKDAYS)}", param_hint="--weekday")
+    try:
+        hour = time.fromisoformat(at)
+    except ValueError:
+        raise typer.BadParameter('a time of day such as "08:00"', param_hint="--at") from None
+    return DigestClock(cadence, timezone or config.timezone, hour, WEEKDAYS.index(weekday.lower()))
+
+
+def _show_listings(states: list[ListingState], names: set[str]) -> None:
+    table = Table("listing", "outcome", "last poll", "last fresh", "next poll", "reason", box=None, pad_edge=False)
+    for state in states:
+        table.add_row(
+            escape(state.name), _coloured(state.outcome), _when(state.polled_at), _when(state.fresh_at),
+            _when(state.next_poll_at), escape(state.reason),
+        )  # fmt: skip
+    for name in sorted(names - {state.name for state in states}):
+        table.add_row(escape(name), "not yet", "", "", "", "never polled")
+    out.print(table)
+
+
+def _coloured(outcome: Outcome) -> str:
+    colour = {Outcome.FRESH: "green", Outcome.FAILED: "red", Outcome.STALE: "yellow"}.get(outcome)
+    return f"[{colour}]{outcome}[/{colour}]" if colour else str(outcome)
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
+
+
+def _progress() -> Any:
+    """A context that shows what is being done, on a terminal; silent elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return nullcontext(lambda _step: None)
+    spinner = err.status("starting")
+
+    class Shown:
+        def __enter__(self) -> Callable[[str], None]:
+            spinner.start()
+            return spinner.update
+
+        def __exit__(self, *_: object) -> None:
+            spinner.stop()
+
+    return Shown()

@@ -1,0 +1,409 @@
+"""Configuration: config.toml, then NOTIFIER_* variables, then $CREDENTIALS_DIRECTORY -> one checked `Config`.
+
+Later sources win, key by key. Everything wrong is found at once and named by its key, never with a secret's value; a
+key, variable or credential that does not exist is an error, because a misspelt one would be ignored for years.
+`config.example.toml` says what each option means; a test holds its defaults to the ones here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from notifier.address import check_envelope, mailbox
+from notifier.deliver import check
+from notifier.errors import AddressError, ConfigError, QueryError
+from notifier.model import Cadence, DigestClock, First, Listing
+from notifier.parse import FORMATS
+from notifier.query import canonical, parse
+
+PREFIX = "NOTIFIER_"
+OUTSIDE = {"NOTIFIER_CONFIG", "NOTIFIER_CAPTURES"}  # variables of the command line and of the tests, not options
+MOST_BYTES = 1_000_000  # of a config.toml
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+# --- what a value may be ----------------------------------------------------------------------------------------------
+
+
+def _span(value: object) -> object:
+    if isinstance(value, str):
+        found = _SPAN.fullmatch(value.strip())
+        if not found:
+            raise ValueError('write a span of time as "90s", "30m", "6h" or "2d"')
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError('write a span of time as "90s", "30m", "6h" or "2d"')
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no IANA time zone, such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as fault:
+        raise ValueError(f"not a URL: {fault}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a whole URL: http://host/path or https://host/path")
+    if parts.username or parts.password or "\\" in value or re.search(r"\s", value):
+        raise ValueError("a URL here has no user, password, backslash or white space")
+    return value
+
+
+def _base_url(value: str) -> str:
+    value = _http_url(value).rstrip("/")
+    if urlsplit(value).query or urlsplit(value).fragment:
+        raise ValueError("the base URL has no ? or #")
+    return value
+
+
+def _clock_time(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        return time.fromisoformat(value)
+    if isinstance(value, time):
+        return value.replace(microsecond=0, tzinfo=None)
+    raise ValueError('write a time of day as "08:00"')
+
+
+def _address(value: str) -> str:
+    try:
+        return mailbox(value)
+    except AddressError as fault:
+        raise ValueError(str(fault)) from None
+
+
+def _sender(value: str) -> str:
+    try:
+        check_envelope(sender_parts(value)[1])
+    except AddressError as fault:
+        raise ValueError(f"{fault}: write `Name <address>`") from None
+    if re.search(r"[\x00-\x1f\x7f]", value):
+        raise ValueError("a sender has no control characters")
+    return value
+
+
+def _query(value: str) -> str:
+    try:
+        parse(value)
+    except QueryError as fault:
+        raise ValueError(str(fault)) from None
+    return value
+
+
+def _database(value: str) -> str:
+    if not re.match(r"(sqlite:///|postgresql(\+psycopg)?://)", value):
+        raise ValueError('write "sqlite:///path/to/notifier.db"')
+    if value.startswith("postgresql"):
+        raise ValueError('PostgreSQL comes with a later version: write "sqlite:///path/to/notifier.db"')
+    return value
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+        raise ValueError('write host:port, such as "127.0.0.1:8080" or "[::1]:8080"')
+    return value
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+Zone = Annotated[str, AfterValidator(_zone)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+TimeOfDay = Annotated[time, BeforeValidator(_clock_time)]
+Address = Annotated[str, AfterValidator(_address)]
+_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def sender_parts(sender: str) -> tuple[str, str]:
+    """Split `Name <address>` or a bare address into (name, address)."""
+    found = re.fullmatch(r"\s*(.*?)\s*<([^<>]*)>\s*", sender)
+    return (found[1].strip('"'), found[2]) if found else ("", sender.strip())
+
+
+# --- the options ------------------------------------------------------------------------------------------------------
+
+
+class MailConfig(BaseModel):
+    """How digests leave."""
+
+    model_config = _STRICT
+    sender: Annotated[str, AfterValidator(_sender), Field(alias="from")] = "Paper notifier <notifier@localhost>"
+    relay: str = "maildir:mail"
+    user: str = ""
+    password: SecretStr = SecretStr("")
+    starttls: Literal["auto", "required", "never"] = "auto"
+    in_doubt: Literal["resend", "hold"] = "resend"
+
+    @property
+    def encryption(self) -> bool | None:
+        """`starttls` as the relay takes it: None leaves it to where the relay is."""
+        return {"auto": None, "required": True, "never": False}[self.starttls]
+
+    @model_validator(mode="after")
+    def _relay_is_usable(self) -> MailConfig:
+        check(self.relay, user=self.user, password=self.password.get_secret_value(), starttls=self.encryption)
+        return self
+
+
+class WebConfig(BaseModel):
+    """The site."""
+
+    model_config = _STRICT
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+
+
+class ListingConfig(BaseModel):
+    """One page to watch."""
+
+    model_config = _STRICT
+    name: Annotated[str, Field(pattern=r"^[\w .:/+-]{1,100}$")]
+    url: HttpUrl
+    format: str
+    poll: Annotated[Span, Field(ge=timedelta(seconds=1), le=timedelta(days=7))] = timedelta(minutes=30)
+    stale_after: Annotated[Span, Field(ge=timedelta(hours=1), le=timedelta(days=365))] = timedelta(days=4)
+    first: First = First.RECORD
+    allow_private: bool = False
+
+    @model_validator(mode="after")
+    def _format_exists(self) -> ListingConfig:
+        if self.format not in FORMATS:
+            near = difflib.get_close_matches(self.format, FORMATS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"format {self.format!r} is unknown{hint} (there are {', '.join(sorted(FORMATS))})")
+        return self
+
+
+class SubscriptionConfig(BaseModel):
+    """One of the operator's own subscriptions: confirmed, because the operator wrote it."""
+
+    model_config = _STRICT
+    email: Address
+    query: Annotated[str, AfterValidator(_query)]
+    cadence: Cadence = Cadence.DAILY
+    at: TimeOfDay = time(8, 0)
+    weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
+    timezone: Zone | None = None
+
+
+class Config(BaseSettings):
+    """Every option. Paths are relative to $STATE_DIRECTORY when systemd sets it, else to the folder of config.toml."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix=PREFIX)
+    contact: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+    base_url: Annotated[str, AfterValidator(_base_url)] = "http://127.0.0.1:8080"
+    database: Annotated[str, AfterValidator(_database)] = "sqlite:///notifier.db"
+    timezone: Zone = "UTC"
+    feeds: Path = Path("feeds")
+    templates: Path | None = None
+    mail: MailConfig = MailConfig()
+    web: WebConfig = WebConfig()
+    listing: tuple[ListingConfig, ...] = ()
+    subscription: tuple[SubscriptionConfig, ...] = ()
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the merged values only: `load` read the sources, so that it can name what is wrong in each."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Config:
+        names = [listing.name for listing in self.listing]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"listing names must differ: {', '.join(twice)} is there more than once")
+        pairs = [(s.email, canonical(parse(s.query))) for s in self.subscription]
+        for email, query in pairs:
+            if pairs.count((email, query)) > 1:
+                raise ValueError(f"{email} subscribes to {query} more than once: keep one")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """The database with an absolute path."""
+        return f"sqlite:///{self.path(self.database.removeprefix('sqlite:///'))}"
+
+    @property
+    def relay_url(self) -> str:
+        """The relay, a Maildir with an absolute path."""
+        if self.mail.relay.startswith("maildir:"):
+            return f"maildir:{self.path(self.mail.relay.removeprefix('maildir:'))}"
+        return self.mail.relay
+
+    def path(self, path: Path | str) -> Path:
+        """Resolve a path of the configuration."""
+        return (self.folder / path).absolute()
+
+    @property
+    def listings(self) -> tuple[Listing, ...]:
+        """The listings as the stages take them."""
+        return tuple(
+            Listing(
+                name=each.name, url=each.url, format=each.format, poll=each.poll, stale_after=each.stale_after,
+                first=each.first, allow_private=each.allow_private,
+            )
+            for each in self.listing
+        )  # fmt: skip
+
+    @property
+    def subscriptions(self) -> list[tuple[str, str, str, DigestClock]]:
+        """The configured subscriptions as (email, label, canonical query, clock)."""
+        return [
+            (
+                each.email,
+                each.query,
+                canonical(parse(each.query)),
+                DigestClock(each.cadence, each.timezone or self.timezone, each.at, WEEKDAYS.index(each.weekday)),
+            )
+            for each in self.subscription
+        ]
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "mail": MailConfig,
+    "web": WebConfig,
+    "listing": ListingConfig,
+    "subscription": SubscriptionConfig,
+}
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the configuration; raises ConfigError with every problem found, each naming its key."""
+    problems: list[str] = []
+    values = _read_toml(path)
+    for source, name, keys, value in [*_variables(environment, problems), *_credentials(environment, problems)]:
+        if not _put(values, keys, value):
+            problems.append(f"{source} {name}: {'.'.join(keys[:-1])} is not a table in {path}")
+    values["folder"] = Path(environment.get("STATE_DIRECTORY", "").split(":")[0] or path.absolute().parent)
+    try:
+        config = Config(**values)
+    except ValidationError as fault:
+        problems += [_problem(error) for error in fault.errors(include_input=False, include_url=False)]
+        raise ConfigError([f"{path}: {problem}" for problem in problems]) from None
+    if problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return config
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        raw = path.read_bytes()
+    except OSError as fault:
+        raise ConfigError([f"{path}: cannot be read: {fault.strerror}"]) from None
+    if len(raw) > MOST_BYTES:
+        raise ConfigError([f"{path}: {len(raw):,} bytes are no configuration; the limit is {MOST_BYTES:,}"])
+    try:
+        values = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as fault:
+        raise ConfigError([f"{path}: not UTF-8 at byte {fault.start}: save it as UTF-8"]) from None
+    except tomllib.TOMLDecodeError as fault:
+        raise ConfigError([f"{path}: not TOML: {fault}"]) from None
+    values.pop("folder", None)
+    return values
+
+
+def _variables(environment: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, str, list[str], str]]:
+    names = {PREFIX + "__".join(keys).upper(): keys for keys in _leaves(Config)}
+    for name, value in environment.items():
+        if not name.upper().startswith(PREFIX) or name in OUTSIDE:
+            continue
+        if name in names:
+            yield "variable", name, names[name], value
+        else:
+            problems.append(f"variable {name}: there is no such option{_near(name, names)}")
+
+
+def _credentials(environment: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, str, list[str], str]]:
+    names = {".".join(keys): keys for keys in _leaves(Config)}
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    for file in sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else []:
+        if file.name not in names:
+            problems.append(f"credential {file.name}: there is no such option{_near(file.name, names)}")
+            continue
+        try:
+            value = file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"credential {file.name}: cannot be read as UTF-8 text")
+            continue
+        if not value:
+            problems.append(f"credential {file.name}: is empty")
+        yield "credential", file.name, names[file.name], value
+
+
+def _leaves(model: type[BaseModel]) -> Iterator[list[str]]:
+    """The keys of every option that holds one value, as paths."""
+    for name, field in model.model_fields.items():
+        if name in ("folder", "listing", "subscription"):
+            continue
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from ([name, *rest] for rest in _leaves(kind))
+        else:
+            yield [field.alias or name]
+
+
+def _put(values: dict[str, Any], keys: list[str], value: str) -> bool:
+    table: Any = values
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            return False
+    table[keys[-1]] = value
+    return True
+
+
+def _problem(error: Any) -> str:
+    where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    kind, text = error["type"], error["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        table = [part for part in error["loc"][:-1] if not isinstance(part, int)]
+        model = TABLES.get(str(table[-1]), Config) if table else Config
+        known = [field.alias or name for name, field in model.model_fields.items() if name != "folder"]
+        return f"{where}: there is no such option{_near(str(error['loc'][-1]), known)}"
+    if kind == "missing":
+        return f"{where}: is required"
+    return f"{where}: {text}" if where else text
+
+
+def _near(name: str, names: Any) -> str:
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {near[0]}?" if near else ""

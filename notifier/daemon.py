@@ -1,0 +1,230 @@
+"""The daemon: the composition root. Opens the edges, rings the bell, ends in order.
+
+`opened` builds everything that the pipeline needs from a `Config`, and nothing else does. APScheduler only rings a
+bell: the database says what is due, so a tick that is late, missed or doubled changes nothing. A stop (SIGTERM,
+SIGINT) lets the message under way finish, for at most STOP_GRACE seconds; whatever it cuts off is done again at the
+next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import uvicorn
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from notifier import __version__, log, pipeline
+from notifier.config import Config, sender_parts
+from notifier.deliver import relay
+from notifier.digest import Letterhead
+from notifier.fetch import Client, client
+from notifier.model import Listing, Poll
+from notifier.pipeline import Desk, Drained, Queries
+from notifier.store import Store, open_store
+from notifier.templates import Templates
+from notifier.web import Site, application
+
+TICK = timedelta(seconds=5)  # between two looks at what is due
+STOP_GRACE = 8.0  # seconds for what is under way when told to stop
+POLLS_AT_ONCE = 8
+# A poll planned further ahead than any pause was planned while the system clock was wrong.
+LONGEST_PLAN = timedelta(days=8)
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Everything that is open: what a run of the pipeline needs."""
+
+    config: Config
+    store: Store
+    client: Client
+    queries: Queries
+    desk: Desk
+    clock: Clock
+
+
+def utc_now() -> datetime:
+    """The clock of the program; everything else is told the time."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Running]:
+    """Open the database (as its only pipeline), the HTTP client and the relay; recover what a crash left.
+
+    Raises DatabaseInUse, StoreError, TemplateError or RelayTrouble.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(config.database_url, hold=True))
+        fetching = await stack.enter_async_context(client(config.contact, __version__))
+        sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
+                        starttls=config.mail.encryption)  # fmt: skip
+        stack.push_async_callback(sending.close)
+        resend = config.mail.in_doubt == "resend"
+        log.recovered(*await store.recover(clock(), resend=resend))
+        for email in await store.keep_configured(config.subscriptions, clock()):
+            log.still_unsubscribed(email)
+        overrides = config.path(config.templates) if config.templates else None
+        desk = Desk(
+            store=store,
+            relay=sending,
+            templates=Templates(overrides, log.template_broken),
+            head=Letterhead(base_url=config.base_url, sender=sender_parts(config.mail.sender), link=store.link),
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            resend=resend,
+            clock=clock,
+        )
+        yield Running(config=config, store=store, client=fetching, queries=Queries(), desk=desk, clock=clock)
+
+
+async def once(running: Running, progress: Callable[[str], None] = lambda _step: None) -> tuple[list[Poll], Drained]:
+    """Run the whole pipeline once: every listing polled now, then what is due queued, sent and published."""
+    polls = []
+    for listing in running.config.listings:
+        progress(f"reading {listing.name}")
+        polls.append(await _poll(running, listing))
+    progress("sending")
+    drained = await _send(running, None)
+    return polls, drained
+
+
+async def run(config: Config) -> None:
+    """Serve until told to stop: poll, send, publish, the site. Raises as `opened` does, and OSError for the port."""
+    async with opened(config) as running:
+        stop = asyncio.Event()
+        _on_signals(stop)
+        server, sockets = _server(running)
+        log.started(__version__, str(running.store.place), len(config.listing))
+        bells = [asyncio.Event(), asyncio.Event()]
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        scheduler.add_job(
+            _ring, "interval", args=[bells], seconds=TICK.total_seconds(), next_run_time=running.clock(),
+            misfire_grace_time=None, coalesce=True,
+        )  # fmt: skip
+        scheduler.start()
+        work = [
+            asyncio.create_task(_forever("poll", bells[0], stop, lambda: _poll_due(running)), name="poll"),
+            asyncio.create_task(_forever("send", bells[1], stop, lambda: _send(running, stop)), name="send"),
+            asyncio.create_task(server.serve(sockets=sockets), name="web"),
+        ]
+        ended = asyncio.create_task(stop.wait())
+        await asyncio.wait([*work, ended], return_when=asyncio.FIRST_COMPLETED)
+        scheduler.shutdown(wait=False)
+        await _end(stop, bells, server, work)
+
+
+async def _poll_due(running: Running) -> None:
+    """Poll every listing whose time has come, a few at once; the gate per host is the client's."""
+    now, places = running.clock(), asyncio.Semaphore(POLLS_AT_ONCE)
+
+    async def one(listing: Listing) -> None:
+        async with places:
+            await _poll(running, listing)
+
+    due = [listing for listing in running.config.listings if await _is_due(running.store, listing, now)]
+    async with asyncio.TaskGroup() as group:
+        for listing in due:
+            group.create_task(one(listing))
+
+
+async def _is_due(store: Store, listing: Listing, now: datetime) -> bool:
+    state = await store.listing_state(listing.name)
+    return state is None or state.next_poll_at <= now or state.next_poll_at > now + LONGEST_PLAN
+
+
+async def _poll(running: Running, listing: Listing) -> Poll:
+    return await pipeline.poll(listing, running.store, running.client, running.queries, running.clock())
+
+
+async def _send(running: Running, stop: asyncio.Event | None) -> Drained:
+    await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+    drained = await pipeline.drain_outbox(running.desk, stop)
+    await pipeline.publish(running.store, running.config.base_url, running.config.path(running.config.feeds))
+    return drained
+
+
+async def _forever(step: str, bell: asyncio.Event, stop: asyncio.Event, work: Callable[[], Awaitable[object]]) -> None:
+    """Do the step at every ring until told to stop; a step that fails is logged and tried at the next ring."""
+    while not stop.is_set():
+        await bell.wait()
+        bell.clear()
+        if stop.is_set():
+            return
+        try:
+            await work()
+        except Exception as fault:
+            log.step_failed(step, fault)
+
+
+def _ring(bells: Sequence[asyncio.Event]) -> None:
+    for bell in bells:
+        bell.set()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    def told(name: str) -> None:
+        log.stopping(name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told, number.name)
+
+
+async def _end(
+    stop: asyncio.Event, bells: Sequence[asyncio.Event], server: uvicorn.Server, work: Sequence[asyncio.Task[None]]
+) -> None:
+    """Let what is under way finish, then cut it off; raise what ended the daemon, if a task failed."""
+    stop.set()
+    _ring(bells)
+    server.should_exit = True
+    _, late = await asyncio.wait(work, timeout=STOP_GRACE)
+    for task in late:
+        task.cancel()
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for fault in results:
+        if isinstance(fault, Exception):
+            raise fault
+
+
+# --- the site ---------------------------------------------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def _server(running: Running) -> tuple[uvicorn.Server, list[socket.socket]]:
+    host, _, port = running.config.web.listen.rpartition(":")
+    site = Site(
+        store=running.store,
+        templates=running.desk.templates,
+        head=running.desk.head,
+        listings=running.config.listings,
+        feed_file=running.config.path(running.config.feeds) / pipeline.FEED_FILE,
+        clock=running.clock,
+    )
+    options = uvicorn.Config(
+        application(site), host=host.strip("[]"), port=int(port), log_config=None, access_log=False, lifespan="off",
+        server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
+    )  # fmt: skip
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host.strip("[]"), int(port)))
+    listener.listen(512)
+    return _Server(options), [listener]

@@ -1,0 +1,389 @@
+"""The promises of the design, G1-G6, on a whole installation: real HTTP, SQLite, SMTP and Maildir."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from notifier import pipeline
+from notifier.errors import DatabaseInUse
+from notifier.model import Cadence, OutboxState, Outcome
+from tests.servers.http import Answer
+from tests.servers.smtp import post
+from tests.world import World, text, text_page
+
+READER = "reader@example.org"
+OLD = ["An Old Fictional Paper on Lighthouses", "Another Old Fictional Paper on Lanterns"]
+NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferries"]
+LATE = ["A Late Fictional Paper on Tides"]
+
+
+async def primed(installation: World, query: str = "*", cadence: Cadence = Cadence.IMMEDIATE, **clock: object) -> None:
+    """Watch one listing whose first poll has passed, with one subscriber."""
+    installation.listing("daily")
+    installation.pages.put("/daily", text_page(*OLD), etag='"old"')
+    await installation.subscribe(READER, query, cadence, **clock)
+    await installation.run()
+
+
+# --- G1 nothing missed ------------------------------------------------------------------------------------------------
+
+
+async def test_g1_a_crash_before_the_commit_of_a_poll_loses_nothing(installation: World) -> None:
+    """The page is fetched, and the process dies before record_poll: the next run finds the same papers."""
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW, *OLD), etag='"new"')
+    async with installation.opened() as running:
+        (listing,) = running.config.listings
+        state = await running.store.listing_state("daily")
+        assert await pipeline.fetch(running.client, listing, state.validators) is not None
+    await installation.run()
+    assert installation.titles(READER, OLD + NEW) == [NEW]
+
+
+async def test_g1_validators_are_stored_with_the_papers_and_never_before(installation: World) -> None:
+    """A page that could not be read leaves no ETag behind, so the next poll reads it again in full."""
+    await primed(installation)
+    installation.pages.put("/daily", b"<html>We are down for maintenance</html>", etag='"broken"')
+    await installation.run()
+    installation.pages.put("/daily", text_page(*NEW), etag='"broken"')
+    (poll,), _ = await installation.run()
+    assert (poll.outcome, poll.new) == (Outcome.FRESH, 2)
+    assert installation.pages.requests[-1].headers["if-none-match"] == '"old"'
+
+
+async def test_g1_a_query_added_while_a_page_is_being_read_is_matched_too(installation: World) -> None:
+    """The poll looks again: no paper may be seen without being owed to whoever was subscribed by then."""
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW), etag='"new"')
+    async with installation.opened() as running:
+        queries = pipeline.Queries()
+        await pipeline.load_queries(queries, running.store)
+        await installation_subscribe(running, "second@example.org", "ferries", installation.now)
+        (listing,) = running.config.listings
+        poll = await pipeline.poll(listing, running.store, running.client, queries, installation.now)
+        assert poll.new == 2
+    await installation.run()
+    assert installation.titles("second@example.org", NEW) == [[NEW[1]]]
+
+
+async def installation_subscribe(running, email: str, query: str, now) -> None:  # type: ignore[no-untyped-def]
+    from notifier.model import DigestClock
+    from notifier.query import canonical, parse
+
+    clock = DigestClock(Cadence.IMMEDIATE, "UTC")
+    await running.store.subscribe(email, query, canonical(parse(query)), clock, origin="cli", now=now)
+
+
+async def test_g1_two_listings_polled_at_once_record_a_paper_once_and_owe_it(installation: World) -> None:
+    installation.listing("one")
+    installation.listing("two")
+    for name in ("one", "two"):
+        installation.pages.put(f"/{name}", text_page(*OLD))
+    await installation.subscribe(READER, "*")
+    await installation.run()
+    for name in ("one", "two"):
+        installation.pages.put(f"/{name}", text_page(*NEW))
+    async with installation.opened() as running:
+        polls = await asyncio.gather(
+            *(
+                pipeline.poll(listing, running.store, running.client, running.queries, installation.now)
+                for listing in running.config.listings
+            )
+        )
+    assert sorted(poll.new for poll in polls) == [0, 2]
+    await installation.run()
+    assert installation.titles(READER, NEW) == [NEW]
+
+
+async def test_g1_what_one_listing_only_recorded_is_news_on_another(installation: World) -> None:
+    """A listing that is added today must not swallow the papers that a watched one brings tomorrow."""
+    await primed(installation)
+    installation.listing("added")
+    installation.pages.put("/added", text_page(*NEW))
+    await installation.run()
+    assert installation.titles(READER, NEW) == []
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    assert installation.titles(READER, NEW) == [NEW]
+
+
+# --- G2 nothing twice -------------------------------------------------------------------------------------------------
+
+
+async def test_g2_a_paper_on_two_listings_and_in_two_queries_is_sent_once_with_both_labels(installation: World) -> None:
+    await primed(installation, "harbours")
+    await installation.subscribe(READER, "fictional AND new")
+    installation.listing("other")
+    installation.pages.put("/other", text_page(*OLD))
+    await installation.run()
+    for name in ("daily", "other"):
+        installation.pages.put(f"/{name}", text_page(*NEW))
+    await installation.run()
+    await installation.run()
+    (mail,) = installation.mails(READER)
+    assert text(mail).count(NEW[0]) == 1
+    assert "harbours" in text(mail)
+    assert "fictional AND new" in text(mail)
+
+
+async def test_g2_a_restart_a_second_run_and_a_paper_that_returns_send_nothing_again(installation: World) -> None:
+    await primed(installation)
+    for page in ([*NEW], [*NEW], [*LATE], [*NEW, *LATE], [*OLD, *NEW]):
+        installation.pages.put("/daily", text_page(*page))
+        await installation.run()
+    assert installation.titles(READER, NEW + LATE) == [NEW, LATE]
+
+
+async def test_g2_a_clock_that_jumps_ten_years_and_back_sends_nothing_twice_and_blocks_nothing(
+    installation: World,
+) -> None:
+    await primed(installation, cadence=Cadence.DAILY)
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run(minutes=24 * 60)
+    installation.now += timedelta(days=3650)
+    await installation.run()
+    installation.now -= timedelta(days=3650)
+    installation.pages.put("/daily", text_page(*LATE))
+    await installation.run(minutes=24 * 60)
+    await installation.run(minutes=24 * 60)
+    assert sorted(installation.titles(READER, NEW + LATE)) == sorted([NEW, LATE])
+
+
+async def test_g2_f104_a_second_process_on_the_database_is_refused_and_told_who_holds_it(installation: World) -> None:
+    async with installation.opened():
+        with pytest.raises(DatabaseInUse, match=r"in use by notifier, process \d+ on "):
+            async with installation.opened():
+                pass
+
+
+async def test_g2_one_daily_digest_per_local_day_even_when_its_hour_is_changed(installation: World) -> None:
+    from datetime import time
+
+    await primed(installation, cadence=Cadence.DAILY, at=time(13, 0))
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run(minutes=90)
+    await installation.subscribe(READER, "*", Cadence.DAILY, at=time(15, 0))
+    installation.pages.put("/daily", text_page(*LATE))
+    await installation.run(minutes=120)
+    assert installation.titles(READER, NEW + LATE) == [NEW]
+    await installation.run(minutes=24 * 60)
+    assert installation.titles(READER, NEW + LATE) == [NEW, LATE]
+
+
+# --- G3 honest delivery -----------------------------------------------------------------------------------------------
+
+
+async def test_g3_f051_a_lost_250_is_sent_once_more_with_the_same_id_and_bytes(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        server.fault("dot", "lost", "ok")
+        installation.pages.put("/daily", text_page(*NEW))
+        _, states = await installation.run()
+        assert states == {OutboxState.DEFERRED: 1}
+        _, states = await installation.run(minutes=10)
+        assert states == {OutboxState.SENT: 1}
+        first, second = server.accepted
+        assert (first.message_id, first.content) == (second.message_id, second.content)
+
+
+async def test_g3_f047_a_temporary_refusal_is_retried_with_the_same_bytes(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        server.fault(f"rcpt {READER}", "450 4.2.1 come back later", "ok")
+        installation.pages.put("/daily", text_page(*NEW))
+        _, states = await installation.run()
+        assert states == {OutboxState.DEFERRED: 1}
+        await installation.run(minutes=1)
+        assert server.accepted == []
+        await installation.run(minutes=10)
+        assert len(server.accepted) == 1
+
+
+async def test_g3_f048_a_refused_recipient_concerns_nobody_else_and_keeps_the_servers_words(
+    installation: World,
+) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        await installation.subscribe("gone@example.org", "*")
+        server.fault("rcpt gone@example.org", "550 5.1.1 no such user here")
+        installation.pages.put("/daily", text_page(*NEW))
+        _, states = await installation.run()
+        assert states == {OutboxState.SENT: 1, OutboxState.FAILED: 1}
+        async with installation.opened() as running:
+            assert "no such user here" in (await running.store.subscriber("gone@example.org")).health
+
+
+async def test_g3_f057_a_relay_that_refuses_us_blames_no_reader_and_is_not_hammered(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        await installation.subscribe("second@example.org", "*")
+        server.fault("mail", "550 5.7.1 who are you", "ok")
+        installation.pages.put("/daily", text_page(*NEW))
+        _, states = await installation.run()
+        assert states == {}
+        assert server.count("MAIL") == 1
+        await installation.run(minutes=20)
+        assert len(server.accepted) == 2
+        async with installation.opened() as running:
+            assert (await running.store.subscriber(READER)).health == ""
+
+
+async def test_g3_f044_a_relay_that_is_down_keeps_the_mail(installation: World) -> None:
+    async with post() as server:
+        port = server.port
+    installation.relay = f"smtp://127.0.0.1:{port}"
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW))
+    _, states = await installation.run()
+    assert states == {}
+    installation.relay = "maildir:mail"
+    await installation.run(minutes=20)
+    assert installation.titles(READER, NEW) == [NEW]
+
+
+async def test_g3_a_message_that_was_given_up_returns_its_papers_to_the_next_digest(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        server.fault(f"rcpt {READER}", "450 4.2.2 mailbox full")
+        installation.pages.put("/daily", text_page(*NEW))
+        states: dict[OutboxState, int] = {}
+        for _ in range(40):
+            _, states = await installation.run(minutes=300)
+            if OutboxState.FAILED in states:
+                break
+        assert states == {OutboxState.FAILED: 1}
+        server.fault(f"rcpt {READER}", "ok")
+        installation.pages.put("/daily", text_page(*LATE))
+        await installation.run()
+        (message,) = server.accepted
+        assert all(title in message.content for title in [NEW[0], LATE[0]])
+
+
+async def test_g3_f118_a_reader_who_leaves_while_mail_waits_gets_none(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        server.fault(f"rcpt {READER}", "450 4.2.1 come back later", "ok")
+        installation.pages.put("/daily", text_page(*NEW))
+        await installation.run()
+        async with installation.opened() as running:
+            assert await running.store.unsubscribe(READER, installation.now)
+        await installation.run(minutes=60)
+        assert server.accepted == []
+
+
+# --- G4 priming -------------------------------------------------------------------------------------------------------
+
+
+async def test_g4_the_first_poll_records_and_owes_nothing(installation: World) -> None:
+    await primed(installation)
+    assert installation.mails() == []
+    async with installation.opened() as running:
+        assert await running.store.paper_counts() == (2, 0)
+
+
+async def test_g4_first_owe_makes_the_first_poll_count(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.subscribe(READER, "*")
+    await installation.run()
+    assert installation.titles(READER, NEW) == [NEW]
+
+
+async def test_g4_a_new_subscription_gets_no_history(installation: World) -> None:
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    await installation.subscribe("later@example.org", "*")
+    installation.pages.put("/daily", text_page(*LATE))
+    await installation.run()
+    assert installation.titles("later@example.org", NEW + LATE) == [LATE]
+
+
+# --- G5 a broken page is not news, and not a quiet day ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        (Answer(body=b""), "empty"),
+        (Answer(body=b"<html><title>Sorry</title><body>We will be back soon.</body></html>"), ""),
+        (Answer(body=b"gateway trouble", status=502), "502"),
+        (Answer(body=bytes(range(256)) * 40_000), ""),
+        (Answer(body=("\u0416" * 5_000).encode("utf-16")), ""),
+        (Answer(body=text_page(*NEW).encode()[:-20] + b"\n\nA Title That Lost Its Abstract Somewhere"), ""),
+    ],
+    ids=["empty", "error page with 200", "502", "10 MB of noise", "another encoding", "cut short"],
+)
+async def test_g5_what_is_not_the_page_fails_with_a_reason_and_records_nothing(
+    installation: World, page: Answer, says: str
+) -> None:
+    await primed(installation)
+    installation.listing("other")
+    installation.pages.put("/other", text_page(*LATE))
+    installation.pages.pages["/daily"] = page
+    polls, _ = await installation.run()
+    assert [poll.outcome for poll in polls] == [Outcome.FAILED, Outcome.FRESH]
+    assert says in polls[0].reason
+    assert polls[0].reason
+    async with installation.opened() as running:
+        assert await running.store.paper_counts() == (3, 0)
+
+
+async def test_g5_the_digest_says_which_batches_it_covers(installation: World) -> None:
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW, *OLD))
+    await installation.run()
+    (mail,) = installation.mails(READER)
+    assert "daily" in text(mail)
+    assert "2 new" in text(mail)
+
+
+# --- G6 isolation -----------------------------------------------------------------------------------------------------
+
+
+async def test_g6_a_template_of_the_operator_that_breaks_does_not_keep_papers_back(installation: World) -> None:
+    folder = installation.folder / "templates/email"
+    folder.mkdir(parents=True)
+    (folder / "digest.txt").write_text("{{ no_such_variable }}")
+    installation.extra = 'templates = "templates"\n'
+    await primed(installation)
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    assert installation.titles(READER, NEW) == [NEW]
+
+
+async def test_g6_a_message_that_cannot_be_composed_is_held_and_the_others_leave(installation: World) -> None:
+    await primed(installation)
+    await installation.subscribe("second@example.org", "*")
+    installation.pages.put("/daily", text_page(*NEW))
+    async with installation.opened() as running:
+        (listing,) = running.config.listings
+        await pipeline.poll(listing, running.store, running.client, running.queries, installation.now)
+        async with running.store._database.write() as connection:
+            await connection.exec_driver_sql("UPDATE subscriber SET email = 'not an address' WHERE id = 1")
+        await pipeline.queue_digests(running.store, running.desk.head, installation.now)
+        drained = await pipeline.drain_outbox(running.desk)
+    assert drained.states == {OutboxState.HELD: 1, OutboxState.SENT: 1}
+    assert installation.titles("second@example.org", NEW) == [NEW]
+
+
+async def test_g6_poison_titles_reach_the_reader_and_stop_nobody(installation: World) -> None:
+    """FAULTS 31-33: control characters, U+2028 and encoded-words in a title are text, in mail and feed."""
+    await primed(installation)
+    poison = "=?utf-8?q?a=0ABcc:_evil@x?= meets <script>alert(1)</script> and \u2028 \u202e a \x07 bell"
+    installation.pages.put("/daily", text_page(poison, *NEW))
+    await installation.run()
+    (mail,) = installation.mails(READER)
+    assert mail["Bcc"] is None
+    assert "utf-8?q?a" in text(mail)
+    assert NEW[0] in text(mail)
+    assert b"alert(1)" in (installation.folder / "feeds/papers.rss").read_bytes()

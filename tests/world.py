@@ -1,0 +1,106 @@
+"""A whole installation for a test: listings on loopback, SQLite, a relay, and a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+from notifier.config import Config, load
+from notifier.daemon import Running, once, opened
+from notifier.model import Cadence, DigestClock, OutboxState, Poll
+from notifier.query import canonical, parse
+from tests.servers.http import Site, site
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday
+
+
+def text_page(*titles: str, day: str = "Mar 2") -> str:
+    """Return a `daily-papers-text` page with these titles; each abstract is its own."""
+    preamble = ["new", "Subscribe", "Daily Papers", "byAK and the research community", day]
+    return "\n\n".join([*preamble, *(line for title in titles for line in (title, abstract(title)))])
+
+
+def abstract(title: str) -> str:
+    """Return a fictional abstract, long enough to be one."""
+    return (
+        f"This fictional abstract belongs to the paper on {title.lower()} and to no other one. It is long enough to be "
+        "taken for an abstract by every reader, and it says nothing that a query of these tests could be looking for."
+    )
+
+
+@dataclass(slots=True)
+class World:
+    """What a test holds: the folder, the pages, the time. `run` does what `notifier once` does."""
+
+    folder: Path
+    pages: Site
+    now: datetime = START
+    relay: str = "maildir:mail"
+    listings: list[str] = field(default_factory=list)
+    extra: str = ""
+
+    def listing(self, name: str, format: str = "daily-papers-text", **options: str) -> None:
+        """Watch the page /name."""
+        more = "".join(f'{key} = "{value}"\n' for key, value in options.items())
+        url = self.pages.url(f"/{name}")
+        self.listings.append(
+            f'[[listing]]\nname = "{name}"\nurl = "{url}"\nformat = "{format}"\nallow_private = true\n{more}'
+        )
+
+    @property
+    def config(self) -> Config:
+        """The configuration, loaded from a file as the program does."""
+        path = self.folder / "config.toml"
+        head = 'contact = "tests@example.org"\n'
+        mail = f'[mail]\nfrom = "Papers <papers@example.org>"\nrelay = "{self.relay}"\n'
+        path.write_text(head + self.extra + mail + "\n".join(self.listings))
+        return load(path, environment={})
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Running]:
+        async with opened(self.config, clock=lambda: self.now) as running:
+            yield running
+
+    async def run(self, minutes: int = 1) -> tuple[list[Poll], dict[OutboxState, int]]:
+        """Let time pass, then run the pipeline once."""
+        self.now += timedelta(minutes=minutes)
+        async with self.opened() as running:
+            polls, drained = await once(running)
+        return polls, dict(drained.states)
+
+    async def subscribe(self, email: str, query: str, cadence: Cadence = Cadence.IMMEDIATE, **clock: object) -> None:
+        """Subscribe as the operator would."""
+        async with self.opened() as running:
+            await running.store.subscribe(
+                email, query, canonical(parse(query)), DigestClock(cadence, **{"timezone": "UTC", **clock}),
+                origin="cli", now=self.now,
+            )  # fmt: skip
+
+    def mails(self, to: str | None = None) -> list[EmailMessage]:
+        """Return the messages in the Maildir, oldest first."""
+        files = [*self.folder.glob("mail/new/*"), *self.folder.glob("mail/cur/*")]
+        found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return sorted((m for m in found if to in (None, m["To"])), key=lambda m: m["Date"].datetime)
+
+    def titles(self, to: str, known: Sequence[str]) -> list[list[str]]:
+        """Return which of the known titles each mail to a reader shows, mail by mail."""
+        return [[title for title in known if title in text(mail)] for mail in self.mails(to)]
+
+
+def text(mail: EmailMessage) -> str:
+    """Return the text part on one line."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return " ".join(body.get_content().split())
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    """Open an installation in `folder`."""
+    async with site() as pages:
+        yield World(folder, pages)
