@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.errors import QueryError
@@ -244,6 +244,7 @@ SPICE = st.text(
 
 
 @settings(max_examples=400, deadline=None)
+@example("", "3:\u00ad:3")
 @given(SPICE, SPICE)
 def test_any_two_texts_can_be_matched_and_marked(title: str, other: str) -> None:
     paper = Paper(source="s", source_key="k", title=title, abstract=other + title, url="")

@@ -129,7 +129,7 @@ class Vocabulary:
                 known[spelled] = compound(spelled)
             for spelled in distinct:
                 papers_of[spelled] |= bit
-            compounds = [known[spelled] for spelled in stream]
+            compounds = [each for spelled in stream if (each := known[spelled]).words]  # invisible ones hold no word
             pairs: Iterable[str] = map(add, [each.last for each in compounds], [each.first for each in compounds[1:]])
             for pair in numbers.keys() & (map(mark.__add__, pairs) if mark else pairs):
                 found[numbers[pair]] |= bit

@@ -160,7 +160,7 @@ def trending(text: str) -> Query:
     found = re.fullmatch(r"(\d{1,9})(?:/(day|week))?", text.casefold())
     if not found or not 1 <= int(found[1]) <= TRENDING_LIMIT:
         reason = f"expected a number from 1 to {TRENDING_LIMIT}, and /day or /week"
-        raise TermError(reason, "trending:10/day")
+        raise TermError(reason, "10/day")
     return Trending(int(found[1]), Period(found[2] or "day"))
 
 
@@ -185,7 +185,7 @@ def field_named(name: str) -> str:
     field = ALIASES.get(folded, folded)
     if field in FIELDS:
         return field
-    close = difflib.get_close_matches(folded, [*FIELDS, *ALIASES], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(folded, [*FIELDS, *ALIASES], n=1, cutoff=0.7)
     expected = ", ".join(f"{known}:" for known in FIELDS)
     raise TermError(f"there is no field {name}: (expected one of {expected})", f"{close[0]}:" if close else f"{name} ")
 
