@@ -27,7 +27,7 @@ from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.fetch import Client, client
 from notifier.model import Listing, Poll
-from notifier.pipeline import Desk, Drained, Queries
+from notifier.pipeline import Desk, Drained, Queries, Shelf
 from notifier.store import Store, open_store
 from notifier.templates import Templates
 from notifier.web import Site, application
@@ -50,6 +50,7 @@ class Running:
     client: Client
     queries: Queries
     desk: Desk
+    shelf: Shelf
     clock: Clock
 
 
@@ -84,7 +85,10 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             resend=resend,
             clock=clock,
         )
-        yield Running(config=config, store=store, client=fetching, queries=Queries(), desk=desk, clock=clock)
+        shelf = Shelf(config.path(config.feeds), config.base_url)
+        yield Running(
+            config=config, store=store, client=fetching, queries=Queries(), desk=desk, shelf=shelf, clock=clock
+        )  # fmt: skip
 
 
 async def once(running: Running, progress: Callable[[str], None] = lambda _step: None) -> tuple[list[Poll], Drained]:
@@ -149,7 +153,7 @@ async def _poll(running: Running, listing: Listing) -> Poll:
 async def _send(running: Running, stop: asyncio.Event | None) -> Drained:
     await pipeline.queue_digests(running.store, running.desk.head, running.clock())
     drained = await pipeline.drain_outbox(running.desk, stop)
-    await pipeline.publish(running.store, running.config.base_url, running.config.path(running.config.feeds))
+    await pipeline.publish(running.store, running.shelf)
     return drained
 
 
@@ -215,7 +219,7 @@ def _server(running: Running) -> tuple[uvicorn.Server, list[socket.socket]]:
         templates=running.desk.templates,
         head=running.desk.head,
         listings=running.config.listings,
-        feed_file=running.config.path(running.config.feeds) / pipeline.FEED_FILE,
+        feed_file=running.shelf.file,
         clock=running.clock,
     )
     options = uvicorn.Config(

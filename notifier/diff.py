@@ -42,7 +42,8 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     found = (_change(known, paper, seen) for known, paper in merged)
     changes = tuple(change for change in found if change is not None)
     outcome, reason = _judge(batch, changes, track, now)
-    return Diff(changes, outcome, reason, tuple(known.paper_id for known, _ in merged if known))
+    known = tuple(stored.paper_id for stored, _ in merged if stored)
+    return Diff(changes, outcome, reason, known, counts=not track.records_only)
 
 
 def unchanged(track: Track, now: datetime) -> Diff:
@@ -152,6 +153,8 @@ def _judge(batch: Batch, changes: tuple[Change, ...], track: Track, now: datetim
     unseen = sum(change.paper_id is None or change.kind is ChangeKind.NEW for change in changes)
     read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
     notes = (f", {batch.skipped} unreadable" if batch.skipped else "") + (", perhaps cut" if batch.truncated else "")
+    if unseen and track.records_only:
+        return Outcome.FRESH, f"{read} read, recorded by the first poll: not news{notes}"
     if unseen:
         return Outcome.FRESH, f"{read} read, {new} new{notes}"
     if _overdue(track, now):

@@ -185,23 +185,29 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """What polling a listing has shown so far: when its last fresh batch came, None before the first poll."""
+    """What polling a listing has shown so far: when its last fresh batch came, None before the first poll.
+
+    `records_only` is true of a first poll that makes nothing news (G4).
+    """
 
     last_fresh_at: datetime | None = None
     stale_after: timedelta = timedelta(days=4)
+    records_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Diff:
     """The verdict on a batch: the changes in page order, the outcome, its reason in words for people.
 
-    `known` are the stored papers that the page shows, changed or not.
+    `known` are the stored papers that the page shows, changed or not. `counts` is false for a first poll that only
+    records: its papers are nobody's news.
     """
 
     changes: tuple[Change, ...]
     outcome: Outcome
     reason: str
     known: tuple[PaperId, ...] = ()
+    counts: bool = True
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from notifier.model import (
     Diff,
     Envelope,
     FeedItem,
+    First,
     Hit,
     Listing,
     ListingState,
@@ -73,7 +74,11 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the date of a feed that has never ha
 async def poll(listing: Listing, store: Store, client: Client, queries: Queries, now: datetime) -> Poll:
     """Read a listing once and record what became of it; every way it can end is an outcome, none is an exception."""
     state = await store.listing_state(listing.name)
-    track = Track(last_fresh_at=state.fresh_at if state else None, stale_after=listing.stale_after)
+    track = Track(
+        last_fresh_at=state.fresh_at if state else None,
+        stale_after=listing.stale_after,
+        records_only=listing.first is First.RECORD and not (state and state.primed),
+    )
     try:
         page = await fetch(client, listing, state.validators if state else Validators())
         if page is None:
@@ -87,11 +92,11 @@ async def poll(listing: Listing, store: Store, client: Client, queries: Queries,
         if result.outcome is Outcome.FAILED:
             return await _record_failure(listing, store, state, PageError(result.reason), now)
         await load_queries(queries, store)
-        hits = find_hits(result.changes, queries)
+        hits = find_hits(result.changes, queries) if result.counts else []
         done = _poll(listing, result, now, batch)
         try:
             await store.record_poll(
-                listing, done, result, hits, page.validators,
+                done, result, hits, page.validators,
                 seen=seen, queries_up_to=queries.latest, next_poll_at=now + listing.poll,
             )  # fmt: skip
         except SeenMeanwhile:
@@ -155,7 +160,7 @@ def _poll(listing: Listing, result: Diff, now: datetime, batch: Batch | None = N
         day_text=batch.day_text if batch else "",
         read=len(batch.papers) if batch else 0,
         stated=batch.stated if batch else None,
-        new=sum(change.kind is ChangeKind.NEW for change in result.changes),
+        new=sum(change.kind is ChangeKind.NEW for change in result.changes) if result.counts else 0,
     )
 
 
@@ -299,13 +304,29 @@ async def _stop_the_stream(desk: Desk, messages: list[QueuedMessage], trouble: R
 # --- publish ----------------------------------------------------------------------------------------------------------
 
 
-async def publish(store: Store, base_url: str, folder: Path) -> Path:
-    """Write the feed of everything new, if it changed; a reader sees the old file or the new one, never a half."""
-    path = folder / FEED_FILE
-    content = rss(await feed(store, base_url))
-    if replace_file(path, content):
-        log.published(str(path), len(content))
-    return path
+@dataclass(slots=True)
+class Shelf:
+    """Where the feed lies, and which papers it was last written from."""
+
+    folder: Path
+    base_url: str
+    version: tuple[int, datetime | None] | None = None
+
+    @property
+    def file(self) -> Path:
+        """The feed of everything new."""
+        return self.folder / FEED_FILE
+
+
+async def publish(store: Store, shelf: Shelf) -> None:
+    """Write the feed of everything new if it changed; a reader sees the old file or the new one, never a half."""
+    version = await store.feed_version()
+    if version == shelf.version and shelf.file.exists():
+        return
+    content = rss(await feed(store, shelf.base_url))
+    if replace_file(shelf.file, content):
+        log.published(str(shelf.file), len(content))
+    shelf.version = version
 
 
 async def feed(store: Store, base_url: str) -> Channel:

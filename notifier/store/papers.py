@@ -21,7 +21,6 @@ from notifier.model import (
     Diff,
     Hit,
     Known,
-    Listing,
     ListingState,
     Outcome,
     PaperId,
@@ -73,7 +72,6 @@ class Papers:
 
     async def record_poll(
         self,
-        listing: Listing,
         poll: Poll,
         result: Diff,
         hits: Sequence[Hit],
@@ -92,12 +90,13 @@ class Papers:
             if not self._database.is_sqlite:
                 await connection.execute(select(func.pg_advisory_xact_lock(POLL_ORDER_LOCK)))
             await _check_nothing_came_between(connection, result, seen, queries_up_to)
-            primed = await connection.scalar(select(schema.listing.c.primed).filter_by(name=listing.name))
             poll_id = await _add_poll(connection, poll)
-            owes = bool(primed) or listing.first == "owe"
-            papers = [await self._store(connection, change, poll_id, poll.polled_at, owes) for change in result.changes]
-            await self._add_sightings(connection, {*papers, *result.known}, listing.name, poll_id)
-            if owes and hits:
+            papers = [
+                await self._store(connection, change, poll_id, poll.polled_at, result.counts)
+                for change in result.changes
+            ]
+            await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
+            if hits:
                 await connection.execute(
                     self._database.insert(schema.hit).on_conflict_do_nothing(),
                     [{"query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id} for hit in hits],
@@ -123,11 +122,11 @@ class Papers:
         return poll_id
 
     async def _store(
-        self, connection: AsyncConnection, change: Change, poll_id: PollId, now: datetime, owes: bool
+        self, connection: AsyncConnection, change: Change, poll_id: PollId, now: datetime, counts: bool
     ) -> PaperId:
         """Insert or update one paper and add the keys that it has not yet."""
         values = paper_values(change.paper)
-        news = owes and change.kind is ChangeKind.NEW
+        news = counts and change.kind is ChangeKind.NEW
         if change.paper_id is None:
             values |= {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": news}
             values["guid"] = await _guid(connection, change)
