@@ -59,7 +59,13 @@ class Entries:
                 self._unknown[name] += 1
 
     def batch(
-        self, *, listed_on: date | None = None, day_text: str = "", stated: int | None = None, truncated: bool = False
+        self,
+        *,
+        listed_on: date | None = None,
+        day_text: str = "",
+        stated: int | None = None,
+        truncated: bool = False,
+        next_url: str | None = None,
     ) -> Batch:
         """Close the page; raises `PageError` when most of its entries could not be read."""
         if self._bad > len(self.papers):
@@ -78,4 +84,5 @@ class Entries:
             skipped=self._bad + self._repeated,
             oddities=tuple(oddities),
             unknown_keys=dict(self._unknown),
+            next_url=next_url,
         )
