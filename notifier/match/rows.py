@@ -6,7 +6,6 @@ letters of all phrases, so the time does not depend on how many phrases there ar
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -40,19 +39,21 @@ class Row:
         for size, heads in known.items():
             beginnings = [self.letters[start : start + size] for start in self.starts]
             for head in heads.keys() & beginnings:
-                at = [place for place, beginning in enumerate(beginnings) if beginning == head]
                 texts = heads[head]
-                yield from (text for text in ([texts] if isinstance(texts, str) else texts) if self._holds(text, at))
+                for text in [texts] if isinstance(texts, str) else texts:
+                    spelled = text.partition('"')[2][:-1]
+                    letters = letters_of(spelled)
+                    if letters in self.letters and self._holds(spelled, beginnings, head):
+                        yield text
 
-    def _holds(self, text: str, at: Sequence[int]) -> bool:
-        """Tell whether a phrase occurs, given where its first letters do."""
-        spelled = text.partition('"')[2][:-1]
-        plain = re.split("[ -]", spelled)
-        if self.words and any(self.words[place : place + len(plain)] == plain for place in at):
-            return True
-        letters = "".join(plain) if spelled.isascii() else Squeezed(parts(spelled)).text
-        if not any(self.letters.startswith(letters, self.starts[place]) for place in at):
-            return False
+    def _holds(self, spelled: str, beginnings: list[str], head: str) -> bool:
+        """Tell whether a phrase whose letters occur stands between boundaries that agree with its own."""
+        plain = spelled.replace("-", " ").split(" ")
+        at = -1
+        for _ in range(beginnings.count(head) if self.words else 0):
+            at = beginnings.index(head, at + 1)
+            if self.words[at : at + len(plain)] == plain:
+                return True
         return bool(self._boundaries().occurrences(Squeezed(parts(spelled))))
 
     def _boundaries(self) -> Squeezed:
@@ -61,6 +62,11 @@ class Row:
             gaps = ((word, "-" if place else " ") for each in self._compounds for place, word in enumerate(each.words))
             self._squeezed = Squeezed([Part(word, word, 0, 0, gap) for word, gap in gaps])
         return self._squeezed
+
+
+def letters_of(phrase: str) -> str:
+    """Return a phrase's words written together."""
+    return phrase.replace(" ", "").replace("-", "") if phrase.isascii() else Squeezed(parts(phrase)).text
 
 
 _BREAK = Part(BREAK, BREAK, 0, 0, " ")

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from operator import add
 
 from notifier.match.compounds import Compound, compound, streams
-from notifier.match.reading import Reading, Squeezed, exactly, facts, same_person, texts_of
-from notifier.match.rows import Row
+from notifier.match.reading import Reading, exactly, facts, same_person, texts_of
+from notifier.match.rows import Row, letters_of
 from notifier.model import Paper
 from notifier.query import canonical, parse
 from notifier.query.nodes import (
@@ -36,9 +36,9 @@ from notifier.query.nodes import (
     Word,
 )
 from notifier.query.terms import PREFIX_LETTERS, name_parts
-from notifier.query.words import parts, unspaced, verbatim
+from notifier.query.words import unspaced, verbatim
 
-HEADS = (12, 6, 2)  # a phrase is looked up by so many of its first letters, the most that it has
+HEADS = (16, 10, 5, 2)  # a phrase is looked up by so many of its first letters, the most that it has
 
 Bits = int
 
@@ -91,7 +91,7 @@ class Vocabulary:
                 self._ranked.append((number, term))
 
     def _note_phrase(self, phrase: str, scope: Scope, text: str) -> None:
-        letters = re.sub("[ -]", "", phrase) if phrase.isascii() else Squeezed(parts(phrase)).text
+        letters = letters_of(phrase)
         size = next((size for size in HEADS if len(letters) >= size), 1)
         heads = self._phrases.setdefault((scope, size), {})
         known = heads.setdefault(letters[:size], text)
@@ -125,9 +125,9 @@ class Vocabulary:
         for place, stream in enumerate(streams(papers, scope)):
             bit = 1 << place
             distinct = set(stream)
-            for spelled in distinct - known.keys():
-                known[spelled] = compound(spelled)
             for spelled in distinct:
+                if spelled not in known:
+                    known[spelled] = compound(spelled)
                 papers_of[spelled] |= bit
             compounds = [each for spelled in stream if (each := known[spelled]).words]  # invisible ones hold no word
             pairs: Iterable[str] = map(add, [each.last for each in compounds], [each.first for each in compounds[1:]])
