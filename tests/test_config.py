@@ -174,7 +174,7 @@ def test_the_example_holds_every_option_with_its_true_default(table: str) -> Non
     fields = {name: field for name, field in model.model_fields.items() if name not in ("folder", *TABLES)}
     assert set(shown) == {field.alias or name for name, field in fields.items()}
     required = {"name": "a", "url": "https://example.org", "format": "hf-daily", "email": "a@example.org", "query": "a"}
-    least = {"contact": "me"} | {key: value for key, value in required.items() if key in fields}
+    least = {"contact": "me@example.org"} | {key: value for key, value in required.items() if key in fields}
     if table:
         del least["contact"]
     for name, field in fields.items():
