@@ -34,6 +34,7 @@ class Entries:
         self._unknown: Counter[str] = Counter()
         self._bad = 0
         self._repeated = 0
+        self._left_out = 0
 
     def add(self, paper: Paper) -> None:
         if paper.source_key in self._keys:
@@ -48,6 +49,11 @@ class Entries:
     def skip(self, reason: object) -> None:
         self._bad += 1
         self.note(f"skipped: {reason}")
+
+    def leave_out(self, reason: object) -> None:
+        """Count an entry that is right but holds no paper, such as a deleted record."""
+        self._left_out += 1
+        self.note(f"left out: {reason}")
 
     def note(self, oddity: str) -> None:
         self._oddities[line(oddity, 200)] += 1
@@ -81,7 +87,7 @@ class Entries:
             day_text=day_text,
             stated=stated,
             truncated=truncated,
-            skipped=self._bad + self._repeated,
+            skipped=self._bad + self._repeated + self._left_out,
             oddities=tuple(oddities),
             unknown_keys=dict(self._unknown),
             next_url=next_url,
