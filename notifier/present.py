@@ -182,7 +182,7 @@ def covered(batch: Coverage, zone: tzinfo) -> Plain:
         "listing": clean(batch.listing, PHRASE_MAX),
         "day": short_day(batch.listed_on or polled.date()),
         "polled_at": f"{short_day(polled.date())}, {polled:%H:%M}",
-        "counts": f"{read}, {batch.new} new" if batch.outcome is not Outcome.FAILED else "",
+        "counts": f"{read}, {batch.new} new" if batch.read or batch.stated else "",
         "outcome": str(batch.outcome),
         "words": OUTCOME_WORDS[batch.outcome],
         "reason": clean(batch.reason, PHRASE_MAX),
@@ -257,7 +257,7 @@ def segments(text: str, spans: Sequence[Span], limit: int) -> list[Plain]:
     """
     pieces: list[Plain] = []
     at, room = 0, limit
-    for start, end in [*spans[:MARKS_SHOWN], (len(text), len(text))]:
+    for start, end in [*joined(text, spans)[:MARKS_SHOWN], (len(text), len(text))]:
         begin = max(at, min(start, len(text)))
         stop = max(begin, min(end, len(text)))
         for piece, mark in ((text[at:begin], False), (text[begin:stop], True)):
@@ -267,6 +267,17 @@ def segments(text: str, spans: Sequence[Span], limit: int) -> list[Plain]:
                 room -= len(shown)
         at = stop
     return trimmed(pieces)
+
+
+def joined(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Return the spans, those that only white space separates as one: "graph reasoning" is one mark, not two."""
+    found: list[Span] = []
+    for start, end in spans:
+        if found and text[found[-1][1] : start].isspace():
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def trimmed(pieces: list[Plain]) -> list[Plain]:
