@@ -56,7 +56,7 @@ format = "hf-daily"
 allow_private = true
 
 [[listing]]
-name = "cs.XX"
+name = "arXiv cs"
 url = "{base}/arxiv.html"
 format = "arxiv-list"
 allow_private = true

@@ -2,7 +2,7 @@
 
 Paragraphs are separated by blank lines. Landmarks: a line of the preamble that names the page, and the day ("Aug 6").
 There is no id, link, author or count, so a paper is known by its title, and a page that was cut off can only be seen
-when its last title has no abstract: that title is left for the next poll, which sees it whole.
+when its last title has no abstract: such a page is an error, so that the next poll reads it whole.
 
 When the turns are broken, a paragraph is judged by its form: an abstract is long or ends like a sentence. A second
 abstract in a row belongs to the one before it; a title that another title and its abstract follow has no abstract.
@@ -40,8 +40,8 @@ def daily_papers_text(page: Page) -> Batch:
     paragraphs = [p for p in paragraphs if p]
     start, day_text, listed_on = _day(paragraphs, decoded.text)
     entries = Entries(decoded.oddities)
-    truncated = _pair(paragraphs[start:], entries)
-    return entries.batch(day_text=day_text, listed_on=listed_on, truncated=truncated)
+    _pair(paragraphs[start:], entries)
+    return entries.batch(day_text=day_text, listed_on=listed_on)
 
 
 def _day(paragraphs: list[str], text: str) -> tuple[int, str, date | None]:
@@ -58,8 +58,8 @@ def _day(paragraphs: list[str], text: str) -> tuple[int, str, date | None]:
     raise PageError(f"{missing}; found {what_it_is(text)}")
 
 
-def _pair(paragraphs: list[str], entries: Entries) -> bool:
-    """Pair titles with abstracts; returns whether the page was cut off after a title."""
+def _pair(paragraphs: list[str], entries: Entries) -> None:
+    """Pair titles with abstracts; raises PageError for a page that was cut off after a title."""
     title, parts = "", list[str]()
     for at, paragraph in enumerate(paragraphs):
         following = paragraphs[at + 1] if at + 1 < len(paragraphs) else ""
@@ -79,13 +79,10 @@ def _pair(paragraphs: list[str], entries: Entries) -> bool:
             title, parts = paragraph, []
         else:  # short, but in the place of an abstract, and no abstract follows it
             parts.append(paragraph)
-    if not title:
-        return False
-    if parts:
+    if title and not parts:
+        raise PageError(f"the page was cut off: its last title, {title[:60]!r}, has no abstract")
+    if title:
         entries.add(_paper(title, parts))
-        return False
-    entries.skip("the last title has no abstract: the page was cut off")
-    return True
 
 
 def _is_abstract(paragraph: str) -> bool:

@@ -1,0 +1,270 @@
+"""The store: its schema, what it refuses, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from notifier.diff import batch_keys, diff
+from notifier.errors import SeenMeanwhile, StoreError
+from notifier.model import (
+    Batch,
+    Cadence,
+    DigestClock,
+    Hit,
+    OutboxState,
+    Paper,
+    Poll,
+    QueryId,
+    Reply,
+    Seen,
+    Track,
+    Validators,
+    Verdict,
+)
+from notifier.store import Store, open_store
+from notifier.store.engine import Database
+from notifier.store.migrate import migrate
+from notifier.store.schema import metadata
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+LEASE = timedelta(minutes=5)
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/notifier.db"
+
+
+def batch(*numbers: int) -> Batch:
+    return Batch(
+        papers=tuple(
+            Paper(source="test", source_key=str(n), title=f"Fictional paper number {n} of many", url="")
+            for n in numbers
+        )
+    )
+
+
+async def record(store: Store, papers: Batch, *, seen: Seen | None = None, queries_up_to: int = 1) -> None:
+    """Record a poll of the listing `page`; query 1 hits everything in it."""
+    seen = seen or await store.seen(batch_keys(papers), "page")
+    result = diff(papers, seen, Track(), NOW)
+    poll = Poll(listing="page", polled_at=NOW, outcome=result.outcome, reason=result.reason, new=len(result.changes))
+    hits = [Hit(QueryId(1), n) for n in range(len(result.changes))]
+    await store.record_poll(
+        poll, result, hits, Validators('"1"'), seen=seen, queries_up_to=QueryId(queries_up_to), next_poll_at=NOW
+    )
+
+
+async def subscribed(store: Store, email: str = "reader@example.org") -> None:
+    await store.subscribe(email, "*", "*", DigestClock(Cadence.IMMEDIATE, "UTC"), origin="cli", now=NOW)
+
+
+async def queued(store: Store) -> None:
+    await subscribed(store)
+    await record(store, batch(1, 2))
+    await store.queue_digests(NOW, "example.org")
+
+
+async def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
+    database = Database(url(tmp_path))
+    await migrate(database)
+
+    def differences(connection: Connection) -> list[object]:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+        rows = await connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+        made = {row.name: row.sql for row in rows}
+    await database.close()
+    for table in metadata.tables.values():
+        options = table.dialect_options["sqlite"]
+        assert ("WITHOUT ROWID" in made[table.name]) is not options["with_rowid"], table.name
+        assert ("AUTOINCREMENT" in made[table.name]) is options["autoincrement"], table.name
+
+
+async def test_g3_commits_survive_a_power_cut_because_sqlite_syncs_each_one(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store, store._database.read() as connection:
+        assert (await connection.exec_driver_sql("PRAGMA synchronous")).scalar() == 2  # FULL
+        assert (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar() == "wal"
+
+
+async def test_f081_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)):
+        pass
+    with sqlite3.connect(tmp_path / "notifier.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"schema 9999.*newer notifier"):
+        async with open_store(url(tmp_path)):
+            pass
+
+
+async def test_f075_what_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "notifier.db"
+    file.write_bytes(b"my thesis, not a database " * 100)
+    with pytest.raises(StoreError, match="left untouched"):
+        async with open_store(url(tmp_path)):
+            pass
+    assert file.read_bytes() == b"my thesis, not a database " * 100
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere is not a directory: make it"):
+        async with open_store(f"sqlite:///{tmp_path}/nowhere/notifier.db"):
+            pass
+
+
+async def test_g1_a_poll_that_looked_too_early_stores_nothing(tmp_path: Path) -> None:
+    """Papers, hits and validators appear together or not at all."""
+    async with open_store(url(tmp_path)) as store:
+        await subscribed(store)
+        early = await store.seen(batch_keys(batch(1)), "page")
+        await record(store, batch(1))
+        with pytest.raises(SeenMeanwhile):
+            await record(store, batch(1, 2), seen=early)
+        assert await store.paper_counts() == (1, 1)
+        with pytest.raises(SeenMeanwhile):
+            await record(store, batch(3), queries_up_to=0)
+        assert await store.paper_counts() == (1, 1)
+
+
+async def test_g2_f074_concurrent_writers_wait_for_each_other(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as one, open_store(url(tmp_path)) as other:
+        await asyncio.gather(*(subscribed(store, f"r{n}@example.org") for n in range(20) for store in (one, other)))
+        assert len(await one.subscriptions()) == 20
+
+
+async def test_g2_queueing_twice_queues_once(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        await store.queue_digests(NOW, "example.org")
+        assert await store.depth() == {OutboxState.QUEUED: 1}
+
+
+async def test_g3_the_message_id_is_the_same_however_often_it_is_made(tmp_path: Path) -> None:
+    """A restored backup makes the same digest again: the mailbox must be able to know it."""
+    ids = []
+    for _ in range(2):
+        async with open_store(url(tmp_path)) as store:
+            await queued(store)
+            (message,) = await store.claim("me", NOW, LEASE, 10)
+            ids.append(message.message_id)
+            async with store._database.write() as connection:
+                for table in ("delivery", "message", "hit", "sighting", "paper_key", "paper"):
+                    await connection.exec_driver_sql(f"DELETE FROM {table}")
+                await connection.exec_driver_sql("DELETE FROM poll")
+                await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'poll'")
+                await connection.exec_driver_sql("UPDATE subscription SET cursor = 0")
+    assert ids[0] == ids[1]
+
+
+async def test_g3_a_claimed_message_is_freed_by_the_next_start(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        assert len(await store.claim("dead", NOW, LEASE, 10)) == 1
+        assert await store.claim("me", NOW, LEASE, 10) == []
+        assert await store.recover(NOW, resend=True) == (1, 0)
+        assert len(await store.claim("me", NOW, LEASE, 10)) == 1
+
+
+async def test_g3_a_lease_that_lapsed_is_claimed_by_another(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("slow", NOW, LEASE, 10)
+        assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
+        assert not await store.mark_in_doubt(message.outbox_id, "slow")
+
+
+@pytest.mark.parametrize(("resend", "expected"), [(True, OutboxState.DEFERRED), (False, OutboxState.HELD)])
+async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
+    tmp_path: Path, resend: bool, expected: OutboxState
+) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.keep([(message.outbox_id, b"the bytes")])
+        assert await store.mark_in_doubt(message.outbox_id, "me")
+        assert await store.recover(NOW, resend=resend) == (0, 1)
+        assert await store.depth() == {expected: 1}
+        again = await store.message(message.outbox_id)
+        assert (again.content, again.message_id) == (b"the bytes", message.message_id)
+
+
+async def test_g3_a_message_left_in_doubt_again_and_again_is_held(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        now = NOW
+        state = OutboxState.QUEUED
+        for _ in range(5):
+            now += timedelta(hours=5)
+            (message,) = await store.claim("me", now, LEASE, 10)
+            await store.mark_in_doubt(message.outbox_id, "me")
+            state = await store.settle(message.outbox_id, Reply(Verdict.IN_DOUBT, None, "silence"), now, resend=True)
+        assert state is OutboxState.HELD
+
+
+async def test_g3_five_refusals_in_a_row_suppress_a_recipient(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await subscribed(store)
+        for n in range(1, 6):
+            await record(store, batch(n))
+            await store.queue_digests(NOW, "example.org")
+            (message,) = await store.claim("me", NOW, LEASE, 10)
+            refused = Reply(Verdict.REFUSED_RECIPIENT, 550, "5.1.1 no such user")
+            assert await store.settle(message.outbox_id, refused, NOW, resend=True) is OutboxState.FAILED
+        assert (await store.subscriber("reader@example.org")).state == "suppressed"
+        await record(store, batch(6))
+        assert await store.queue_digests(NOW, "example.org") == 0
+
+
+async def test_g3_content_that_is_refused_is_held_and_blames_nobody(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        refused = Reply(Verdict.REFUSED_MESSAGE, 554, "5.6.0 we do not like it")
+        assert await store.settle(message.outbox_id, refused, NOW, resend=True) is OutboxState.HELD
+        assert (await store.subscriber("reader@example.org")).state == "confirmed"
+
+
+async def test_g7_a_link_opens_one_thing_of_one_reader_and_a_cut_or_forged_one_nothing(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await subscribed(store)
+        reader = await store.subscriber("reader@example.org")
+        link = store.link("unsubscribe", reader.token)
+        assert await store.by_link("unsubscribe", link) == reader
+        for wrong in (
+            link[:-1],
+            link + "0",
+            link.upper(),
+            link[::-1],
+            "",
+            "é" * 72,
+            store.link("digest", reader.token),
+        ):
+            assert await store.by_link("unsubscribe", wrong) is None
+
+
+async def test_a_reader_who_left_stays_left_whatever_the_configuration_says(tmp_path: Path) -> None:
+    wanted = [("reader@example.org", "*", "*", DigestClock(Cadence.IMMEDIATE, "UTC"))]
+    async with open_store(url(tmp_path)) as store:
+        assert await store.keep_configured(wanted, NOW) == []
+        await store.unsubscribe("reader@example.org", NOW)
+        assert await store.keep_configured(wanted, NOW) == ["reader@example.org"]
+        assert (await store.subscriber("reader@example.org")).state == "unsubscribed"
+
+
+async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_stay(tmp_path: Path) -> None:
+    clock = DigestClock(Cadence.IMMEDIATE, "UTC")
+    async with open_store(url(tmp_path)) as store:
+        await store.subscribe("reader@example.org", "by hand", "by hand", clock, origin="cli", now=NOW)
+        await store.keep_configured([("reader@example.org", "a", "a", clock)], NOW)
+        await store.keep_configured([], NOW)
+        active = {each.canonical: each.active for each in await store.subscriptions()}
+        assert active == {"by hand": True, "a": False}
