@@ -40,12 +40,13 @@ _LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
 _LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
 _DASHES = re.compile(
-    r"""(?P<url>https?://[^\s{}$]+|\\url\{[^{}]*\})
+    r"""(?=[h\\`~-])  # looked at first, because this runs over every character
+        (?:(?P<url>https?://[^\s{}$]+|\\url\{[^{}]*\})
       | (?P<em>(?<![-!<])---(?![->]))
       | (?P<en>(?<=\s)--(?=\s)|(?<![-\s!<\\])--(?![->]))
       | (?P<tie>(?<=[\w.,;:)\]}$%])~(?=\S))
       | (?P<quoted>``(?P<words>(?:[^`']|'(?!')){1,300}+)'')
-      | (?P<single>(?<![\w`\\])`(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w']))""",
+      | (?P<single>(?<![\w`\\])`(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w'])))""",
     re.VERBOSE,
 )
 

@@ -53,7 +53,9 @@ def line(raw: object, limit: int) -> str:
     text = _visible(text)
     if not text.isascii():
         text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
-    text = " ".join(_CONTROL.sub(" ", text).split())
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = " ".join(_CONTROL.sub(" ", text).split())
     if len(text) > limit or (cut and text):
         return text[: limit - 1].rstrip(" ") + "…"
     return text
