@@ -1,15 +1,16 @@
 """Measure matching against what else could do it, in one run on one machine: `python benchmarks/match.py`.
 
-Papers and queries are made up, deterministic and plain (lower-case words without plurals, Zipf's law), so that every peer
-can be given the same meaning and must find the same pairs; ours runs with the whole language on. Each contender runs in
-a process of its own, so that memory can be told apart, and is given its queries compiled before the clock starts: the
-clock covers a new batch of papers until every query knows its papers. Peers come from PyPI into build/peers; one that
-cannot be had is reported absent. What is too slow is run on a sample of the queries and marked "~".
+Papers and queries are made up, deterministic and plain (lower-case words without plurals, Zipf's law), so that every
+peer can be given the same meaning and must find the same pairs; ours runs with the whole language on. Each contender
+runs in a process of its own, so that memory can be told apart, and is given its queries compiled before the clock
+starts: the clock covers a new batch of papers until every query knows its papers. Peers come from PyPI into
+build/peers; one that cannot be had is reported absent. What is too slow is run on a sample of the queries, marked "~".
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -417,6 +418,8 @@ def contend(name: str, papers: int, queries: int, rounds: int) -> None:
     base = memory()
     for run in CONTENDERS[name](batch, made):
         seconds = []
+        gc.collect()
+        gc.freeze()  # the made-up input is not the contender's to walk through
         for _ in range(rounds):
             started = time.perf_counter()
             pairs = run()
@@ -427,7 +430,7 @@ def contend(name: str, papers: int, queries: int, rounds: int) -> None:
 
 
 def python_for(name: str) -> str | None:
-    """Return the interpreter that has a contender's package, installing the peers on first use; None when it has not."""
+    """Return the interpreter that has a contender's package, if any; the first use installs them."""
     module = {"tantivy": "tantivy", "hyperscan": "hyperscan", "pyahocorasick": "ahocorasick"}.get(name)
     if module is None:
         return sys.executable

@@ -66,7 +66,8 @@ def compound(spelled: str) -> Compound:
         word = word_of(spelled, surface)
         last = BREAK if word in FUNCTION_WORDS else word
         first = BREAK if len(word) == 1 and word.isalpha() else last
-        return Compound((word,), (word,), (surface,), first, last, False)
+        alone = (word,)
+        return Compound(alone, alone, alone if surface == word else (surface,), first, last, False)
     if spelled == BREAK:
         return Compound((BREAK,), (), (), BREAK, BREAK, False)
     return _analysed(parts(spelled))

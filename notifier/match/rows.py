@@ -19,12 +19,12 @@ Heads = Mapping[str, str | list[str]]
 
 
 class Row:
-    """The words of one paper's texts of a scope, in a row."""
+    """The words of one paper's texts of a scope, in a row; `plain` when no script in them is unspaced."""
 
-    def __init__(self, paper: Paper, scope: Scope, compounds: Sequence[Compound]) -> None:
+    def __init__(self, paper: Paper, scope: Scope, compounds: Sequence[Compound], *, plain: bool) -> None:
         self._compounds = compounds
         self._squeezed: Squeezed | None = None
-        if any(each.irregular for each in compounds):  # an unspaced script, whose words depend on their neighbours
+        if not plain:  # whether words of an unspaced script are apart depends on their neighbours
             texts = Reading(paper).texts(scope)
             self._squeezed = Squeezed([part for text in texts for part in (_BREAK, *text.parts)])
             self.words: list[str] = []
@@ -32,7 +32,7 @@ class Row:
         else:
             self.words = [word for each in compounds for word in each.words]
             self.letters = "".join(self.words)
-            self.starts = [0, *accumulate(map(len, self.words))][:-1]
+            self.starts = list(accumulate(map(len, self.words), initial=0))[:-1]
 
     def phrases(self, known: Mapping[int, Heads]) -> Iterator[str]:
         """Yield the canonical text of every phrase that occurs; `known` holds them by length of head, then by head."""

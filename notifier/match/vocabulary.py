@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import add
+from struct import unpack
 
 from notifier.match.compounds import Compound, compound, streams
 from notifier.match.reading import Reading, exactly, facts, same_person, texts_of
@@ -121,6 +122,7 @@ class Vocabulary:
         mark = f"{scope}:" if scope else ""
         phrases = {size: heads for (where, size), heads in self._phrases.items() if where == scope}
         known: dict[str, Compound] = {}
+        irregular: set[str] = set()
         papers_of: dict[str, Bits] = defaultdict(int)
         for place, stream in enumerate(streams(papers, scope)):
             bit = 1 << place
@@ -128,13 +130,15 @@ class Vocabulary:
             for spelled in distinct:
                 if spelled not in known:
                     known[spelled] = compound(spelled)
+                    if known[spelled].irregular:
+                        irregular.add(spelled)
                 papers_of[spelled] |= bit
             compounds = [each for spelled in stream if (each := known[spelled]).words]  # invisible ones hold no word
             pairs: Iterable[str] = map(add, [each.last for each in compounds], [each.first for each in compounds[1:]])
             for pair in numbers.keys() & (map(mark.__add__, pairs) if mark else pairs):
                 found[numbers[pair]] |= bit
             if phrases:
-                row = Row(papers[place], scope, compounds)
+                row = Row(papers[place], scope, compounds, plain=irregular.isdisjoint(distinct))
                 for text in row.phrases(phrases):
                     found[numbers[text]] |= bit
         for spelled, bits in papers_of.items():
@@ -200,11 +204,14 @@ class Vocabulary:
 
 def positions(bits: Bits) -> list[int]:
     """Return the numbers of the bits that are set, in order."""
-    found = []
-    while bits:
-        lowest = bits & -bits
-        found.append(lowest.bit_length() - 1)
-        bits ^= lowest
+    found: list[int] = []
+    size = (bits.bit_length() + 63) // 64
+    for number, limb in enumerate(unpack(f"<{size}Q", bits.to_bytes(8 * size, "little"))):  # small ints are faster
+        left = limb
+        while left:
+            rest = left & (left - 1)
+            found.append(64 * number + (left ^ rest).bit_length() - 1)
+            left = rest
     return found
 
 
