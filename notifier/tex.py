@@ -53,10 +53,12 @@ _DASHES = re.compile(
 
 def _repaired(source: str) -> str:
     """Undo what web sites do to TeX: backslashes doubled or eaten, `\\href` gone from before its arguments."""
-    source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
+    braced = "{" in source
+    if braced and "://" in source:
+        source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
     source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in _symbols() or m[1] in _COMMANDS else m[0], source)
     source = _LOST_DEGREE.sub("°", source)
-    return _LOST_BACKSLASH.sub(r"\\", source)
+    return _LOST_BACKSLASH.sub(r"\\", source) if braced else source
 
 
 def _typography(source: str) -> str:

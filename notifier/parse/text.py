@@ -53,9 +53,11 @@ def line(raw: object, limit: int) -> str:
     text = _visible(text)
     if not text.isascii():
         text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
-    text = " ".join(text.split())
-    if not text.isprintable():
-        text = " ".join(_CONTROL.sub(" ", text).split())
+    if "  " in text or not text.isprintable():
+        text = " ".join(text.split())
+        if not text.isprintable():
+            text = " ".join(_CONTROL.sub(" ", text).split())
+    text = text.strip(" ")
     if len(text) > limit or (cut and text):
         return text[: limit - 1].rstrip(" ") + "…"
     return text
