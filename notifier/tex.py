@@ -63,6 +63,8 @@ def _repaired(source: str) -> str:
 
 def _typography(source: str) -> str:
     """Replace dashes, ties and quotation marks, not within links."""
+    if not any(sign in source for sign in ("--", "~", "`")):
+        return source
 
     def replace(found: re.Match[str]) -> str:
         match found.lastgroup:
