@@ -85,6 +85,20 @@ def digest(value: Digest, *, full: int | None = None, brief: int | None = None) 
     }
 
 
+def home(batches: Sequence[Coverage], papers: Iterable[Paper], waiting: Iterable[str], feed_url: str) -> Plain:
+    """Return what the first page sees: the last poll of each listing, the newest papers; times in UTC.
+
+    `waiting` names all listings; those without a batch were not read yet. `feed_url` is ours and may be relative.
+    """
+    read = {batch.listing for batch in batches}
+    return {
+        "coverage": coverage(batches),
+        "waiting": phrases((name for name in waiting if name not in read), BATCHES_SHOWN),
+        "papers": [paper(each) for each in papers],
+        "feed_url": feed_url,
+    }
+
+
 def paper(
     shown: Paper, marks: Marks = NO_MARKS, labels: Iterable[str] = (), listings: Iterable[str] = (), number: int = 0
 ) -> Plain:
@@ -181,7 +195,7 @@ def covered(batch: Coverage, zone: tzinfo) -> Plain:
     return {
         "listing": clean(batch.listing, PHRASE_MAX),
         "day": short_day(batch.listed_on or polled.date()),
-        "polled_at": f"{short_day(polled.date())}, {polled:%H:%M}",
+        "polled_at": f"{short_day(polled.date())}, {polled:%H:%M %Z}",
         "counts": f"{read}, {batch.new} new" if batch.read or batch.stated else "",
         "outcome": str(batch.outcome),
         "words": OUTCOME_WORDS[batch.outcome],

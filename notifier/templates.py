@@ -16,6 +16,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,10 @@ def plain(value: object) -> Any:
     Frozen dataclasses become dicts, instants and dates ISO 8601 text, subclasses of str and int the bare thing:
     a `Markup` would otherwise switch escaping off, and a method would be callable from a template.
     """
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) in (bool, str, int):
         return value
     if isinstance(value, str):
-        return str.__str__(value) if type(value) is str else "".join(value)
+        return "".join(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -124,9 +125,8 @@ def plain(value: object) -> Any:
         return [plain(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    iso = getattr(value, "isoformat", None)
-    if iso:
-        return str(iso())
+    if isinstance(value, (date, time)):
+        return value.isoformat()
     raise TypeError(f"a template may not see a {type(value).__name__}: pass plain values")
 
 
