@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -24,6 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from notifier import __version__, daemon, log
+from notifier.account import account
 from notifier.address import mailbox
 from notifier.compose import compose
 from notifier.config import WEEKDAYS, Config, load, sender_parts
@@ -31,16 +33,19 @@ from notifier.daemon import once as run_once
 from notifier.daemon import opened, utc_now
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
-from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome
+from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome, Span, StoredPaper, Trace
 from notifier.preview import part
-from notifier.query import canonical
+from notifier.query import Query, canonical
 from notifier.query import parse as parse_query
 from notifier.store import Store, open_store
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate as migrate_database
+from notifier.survey import survey
 from notifier.templates import Templates
 
 OK, FAILED, USAGE, IN_USE, BAD_CONFIG = 0, 1, 2, 75, 78
+MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40
+EMAIL = re.compile(r"[^\s@:\"]+@[^\s@:\"]+\.[^\s@:\"]+")
 PLACES = (Path("config.toml"), Path("/etc/notifier/config.toml"))
 
 T = TypeVar("T")
@@ -214,6 +219,59 @@ def preview(
     sys.stdout.write(content.decode("ascii") if form == "eml" else part(content, form))
 
 
+@app.command(epilog="Example: `notifier search 'graph reasoning' --days 30`")
+def search(
+    query: str,
+    config: ConfigOption = None,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far back.")] = 30,
+) -> None:
+    """Show what a query would have caught: hits per day, titles, and advice when it is too wide or too narrow."""
+    parsed, now = _query(query), utc_now()
+
+    async def look(store: Store) -> list[StoredPaper]:
+        return await store.papers_since(now - timedelta(days=days), MOST_SEARCHED)
+
+    found = survey(parsed, _with_store(_load(config), look), now, days)
+    most = max((day.hits for day in found.days), default=0)
+    for day in found.days:
+        if day.papers:
+            bar = "█" * round(BAR * day.hits / most) if most else ""
+            out.print(f"{day.day:%a %d %b}  {day.hits:>4} of {day.papers:<5} [blue]{bar}[/blue]")
+    counts = f"\n[bold]{found.hits}[/bold] of {found.papers} papers in {days} days match"
+    out.print(f"{counts} [bold]{escape(found.canonical)}[/bold]")
+    for stored, marks in found.samples:
+        out.print(f"  {stored.seen_at:%d %b}  {_marked(stored.paper.title, marks.title)}")
+    if found.advice:
+        err.print(f"[yellow]{escape(found.advice)}[/yellow]")
+
+
+@app.command(
+    epilog="Examples: `notifier explain 'graph reasoning' 2403.01234`, `notifier explain me@example.org 2403.01234`"
+)
+def explain(
+    who: Annotated[str, typer.Argument(metavar="QUERY|EMAIL", help="A query, or the address of a subscriber.")],
+    paper: Annotated[str, typer.Argument(help="An arXiv id, DOI, link, or words of the title.")],
+    config: ConfigOption = None,
+) -> None:
+    """Say why a query matches a paper or not; or what became of a paper for a subscriber."""
+    chosen = _load(config)
+    person = EMAIL.fullmatch(who) is not None
+    query = None if person else _query(who)
+
+    async def look(store: Store) -> tuple[list[StoredPaper], list[Trace]]:
+        found = await store.find_papers(paper, MOST_FOUND)
+        return found, [await store.trace(each.paper_id, _address(who) if person else None) for each in found]
+
+    papers, traces = _with_store(chosen, look)
+    if not papers:
+        err.print(f"no paper here has {escape(paper)!r} as its id, DOI or in its title: no listing has shown it")
+        raise typer.Exit(FAILED)
+    for stored, trace in zip(papers, traces, strict=True):
+        out.print(f"[bold]{escape(stored.paper.title)}[/bold]  {escape(stored.paper.url)}")
+        for line in account(stored, trace, query, who if person else None):
+            out.print(f"  {escape(line)}")
+
+
 # --- subscribers ------------------------------------------------------------------------------------------------------
 
 
@@ -238,12 +296,7 @@ def subscribe(
         )
     chosen = _load(config)
     clock = _clock(chosen, cadence, at, weekday, timezone)
-    try:
-        meaning = canonical(parse_query(query))
-    except QueryError as fault:
-        err.print(f"[red]error:[/red] in the query, {escape(str(fault))}")
-        err.print(f"  {escape(query)}\n  {' ' * (fault.column - 1)}^")
-        raise typer.Exit(USAGE) from None
+    meaning = canonical(_query(query))
 
     async def work(store: Store) -> datetime | None:
         made = await store.subscribe(_address(email), query, meaning, clock, origin="cli", now=utc_now())
@@ -317,6 +370,23 @@ def _address(text: str) -> str:
         return mailbox(text)
     except AddressError as fault:
         raise typer.BadParameter(str(fault), param_hint="EMAIL") from None
+
+
+def _query(text: str) -> Query:
+    try:
+        return parse_query(text)
+    except QueryError as fault:
+        err.print(f"[red]error:[/red] in the query, {escape(str(fault))}")
+        err.print(f"  {escape(text)}\n  {' ' * (fault.column - 1)}^")
+        raise typer.Exit(USAGE) from None
+
+
+def _marked(text: str, spans: Sequence[Span]) -> str:
+    pieces, at = [], 0
+    for start, end in spans:
+        pieces += [escape(text[at:start]), f"[bold yellow]{escape(text[start:end])}[/bold yellow]"]
+        at = end
+    return "".join([*pieces, escape(text[at:])])
 
 
 def _clock(config: Config, cadence: Cadence, at: str, weekday: str, timezone: str | None) -> DigestClock:

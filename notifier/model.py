@@ -314,6 +314,40 @@ class StoredPaper:
     paper: Paper
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A listing's first poll that showed a paper."""
+
+    listing: str
+    polled_at: datetime
+    first_poll: bool  # of the listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """The message that carries a paper to a subscriber, and what became of it."""
+
+    message_id: str
+    period: str
+    state: str
+    reply: str
+    queued_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What the store knows of one paper, and of one subscriber's part in it: hits are (label, canonical, hit at)."""
+
+    sightings: tuple[Sighting, ...]
+    was_news: bool
+    subscriber: Subscriber | None = None
+    subscriptions: tuple[Subscription, ...] = ()
+    hits: tuple[tuple[str, datetime], ...] = ()  # canonical query, when the poll was
+    sending: Sending | None = None
+    given_up: bool = False
+
+
 class SubscriberState(StrEnum):
     """Whether a subscriber is sent mail."""
 

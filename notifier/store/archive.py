@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, and_, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from notifier.identity import arxiv_id, doi, title_key
 from notifier.model import (
     ListingState,
     OutboxId,
     Outcome,
+    PaperId,
     Poll,
+    Sending,
+    Sighting,
     StoredPaper,
     SubscriberId,
     SubscriberState,
+    Trace,
 )
 from notifier.store import schema
+from notifier.store.contents import subscriptions
 from notifier.store.engine import Database
 from notifier.store.papers import listing_state
-from notifier.store.rows import STORED_COLUMNS, to_stored
+from notifier.store.rows import STORED_COLUMNS, to_stored, to_subscriber, to_subscription
+
+MOST_WORDS = 20  # of a title that is searched for
 
 
 class Archive:
@@ -34,6 +45,15 @@ class Archive:
                 select(*STORED_COLUMNS).where(schema.paper.c.counted).order_by(schema.paper.c.id.desc()).limit(limit)
             )
             return [to_stored(row) for row in rows]
+
+    async def papers_since(self, since: datetime, limit: int) -> list[StoredPaper]:
+        """Return the newest `limit` papers first seen at or after an instant, oldest first."""
+        table = schema.paper
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(*STORED_COLUMNS).where(table.c.seen_at >= since).order_by(table.c.id.desc()).limit(limit)
+            )
+            return [to_stored(row) for row in rows][::-1]
 
     async def feed_version(self) -> tuple[int, datetime | None]:
         """Return what changes whenever the feed of new papers does: the newest paper and the newest change."""
@@ -110,3 +130,84 @@ class Archive:
                 select(schema.message.c.id).filter_by(subscriber_id=subscriber_id, message_id=message_id)
             )
         return OutboxId(number) if number is not None else None
+
+    async def find_papers(self, text: str, limit: int) -> list[StoredPaper]:
+        """Return papers by arXiv id, DOI, a link to one, the whole title, or else words of the title; newest first."""
+        found, name = arxiv_id(text), doi(text)
+        keys = [f"arxiv:{found[0]}"] if found else []
+        keys += [f"doi:{name}"] if name else []
+        keys += [f"title:{title_key(text)}"]
+        table, key = schema.paper, schema.paper_key
+        named = select(key.c.paper_id).where(key.c.key.in_(keys))
+        titled = [table.c.title.ilike(f"%{_plain(word)}%", escape="\\") for word in text.split()[:MOST_WORDS]]
+        async with self._database.read() as connection:
+            for wanted in (table.c.id.in_(named), and_(*titled)):
+                rows = await connection.execute(
+                    select(*STORED_COLUMNS).where(wanted).order_by(table.c.id.desc()).limit(limit)
+                )
+                papers = [to_stored(row) for row in rows]
+                if papers:
+                    return papers
+        return []
+
+    async def trace(self, paper_id: PaperId, email: str | None) -> Trace:
+        """Return where a paper was seen and, for a subscriber, what matched it and which message carries it."""
+        async with self._database.read() as connection:
+            was_news = bool(await connection.scalar(select(schema.paper.c.counted).filter_by(id=paper_id)))
+            trace = Trace(sightings=await _sightings(connection, paper_id), was_news=was_news)
+            asked = select(schema.subscriber).filter_by(email=email)
+            reader = (await connection.execute(asked)).first() if email else None
+            if reader is None:
+                return trace
+            mine = await subscriptions(connection, reader.id)
+            hits = await connection.execute(
+                select(schema.query.c.canonical, schema.poll.c.polled_at)
+                .select_from(schema.hit)
+                .join(schema.query, schema.query.c.id == schema.hit.c.query_id)
+                .join(schema.poll, schema.poll.c.id == schema.hit.c.poll_id)
+                .join(schema.subscription, schema.subscription.c.query_id == schema.hit.c.query_id)
+                .where(schema.hit.c.paper_id == paper_id, schema.subscription.c.subscriber_id == reader.id)
+                .where(schema.hit.c.poll_id > schema.subscription.c.began)
+            )
+            carried = (
+                await connection.execute(
+                    select(schema.delivery.c.message_id.label("carried_by"), schema.message)
+                    .join_from(schema.delivery, schema.message, isouter=True)
+                    .where(schema.delivery.c.paper_id == paper_id, schema.delivery.c.subscriber_id == reader.id)
+                )
+            ).first()
+            return replace(
+                trace,
+                subscriber=to_subscriber(reader),
+                subscriptions=tuple(to_subscription(row) for row in mine),
+                hits=tuple((row.canonical, row.polled_at) for row in hits),
+                sending=_sending(carried) if carried and carried.carried_by is not None else None,
+                given_up=bool(carried and carried.carried_by is None),
+            )
+
+
+async def _sightings(connection: AsyncConnection, paper_id: PaperId) -> tuple[Sighting, ...]:
+    sighting, poll = schema.sighting, schema.poll
+    other = poll.alias()
+    earlier = exists().where(
+        other.c.listing == sighting.c.listing, other.c.id < poll.c.id, other.c.outcome != Outcome.FAILED
+    )
+    rows = await connection.execute(
+        select(sighting.c.listing, poll.c.polled_at, earlier.label("earlier"))
+        .join(poll, poll.c.id == sighting.c.poll_id)
+        .where(sighting.c.paper_id == paper_id)
+        .order_by(poll.c.id)
+    )
+    return tuple(Sighting(row.listing, row.polled_at, first_poll=not row.earlier) for row in rows)
+
+
+def _sending(row: Row[Any]) -> Sending:
+    return Sending(
+        message_id=row.message_id, period=row.period, state=row.state, reply=row.reply, queued_at=row.queued_at,
+        settled_at=row.settled_at,
+    )  # fmt: skip
+
+
+def _plain(word: str) -> str:
+    """A word without the wildcards of LIKE."""
+    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -49,8 +49,9 @@ async def subscriptions(connection: AsyncConnection, subscriber_id: int) -> Sequ
     subscription = schema.subscription
     return (
         await connection.execute(
-            select(subscription, schema.query.c.canonical)
-            .join(schema.query)
+            select(subscription, schema.query.c.canonical, schema.subscriber.c.email)
+            .join(schema.query, schema.query.c.id == subscription.c.query_id)
+            .join(schema.subscriber, schema.subscriber.c.id == subscription.c.subscriber_id)
             .where(subscription.c.subscriber_id == subscriber_id)
             .order_by(subscription.c.id)
         )

@@ -16,10 +16,11 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
-from notifier.model import Cadence, DigestClock, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState
+from notifier.model import Cadence, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState
 from notifier.store import schema
 from notifier.store.contents import coverage, papers, subscriptions
 from notifier.store.engine import Database
+from notifier.store.rows import to_clock
 
 
 class Digests:
@@ -90,7 +91,7 @@ class Digests:
             await connection.execute(
                 update(schema.subscription)
                 .where(schema.subscription.c.id == row.id)
-                .values(next_due_at=cadence.next_due(_clock(row), now), **done)
+                .values(next_due_at=cadence.next_due(to_clock(row), now), **done)
             )
 
     async def _add_message(
@@ -197,8 +198,4 @@ async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> dict[
 def _period(row: Row[Any], newest: int, now: datetime) -> str:
     if row.cadence == Cadence.IMMEDIATE:
         return f"immediate {newest}"
-    return cadence.period(_clock(row), now)
-
-
-def _clock(row: Row[Any]) -> DigestClock:
-    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
+    return cadence.period(to_clock(row), now)

@@ -8,7 +8,19 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from notifier.model import AnnounceType, Paper, PaperId, StoredPaper
+from notifier.model import (
+    AnnounceType,
+    Cadence,
+    DigestClock,
+    Paper,
+    PaperId,
+    StoredPaper,
+    Subscriber,
+    SubscriberId,
+    SubscriberState,
+    Subscription,
+    SubscriptionId,
+)
 from notifier.store.schema import paper as paper_table
 
 # Namespace of paper guids. Never change it: every reader of every feed would see every paper again.
@@ -44,4 +56,36 @@ def to_stored(row: Row[Any]) -> StoredPaper:
     """Read a row that holds STORED_COLUMNS."""
     return StoredPaper(
         paper_id=PaperId(row.id), guid=row.guid, seen_at=row.seen_at, changed_at=row.changed_at, paper=to_paper(row)
+    )
+
+
+def to_clock(row: Row[Any]) -> DigestClock:
+    """Read the clock of a subscription's row."""
+    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
+
+
+def to_subscription(row: Row[Any]) -> Subscription:
+    """Read a row of `subscription` with the `email` of its subscriber and its query's `canonical` text."""
+    return Subscription(
+        subscription_id=SubscriptionId(row.id),
+        subscriber_id=SubscriberId(row.subscriber_id),
+        email=row.email,
+        label=row.label,
+        canonical=row.canonical,
+        clock=to_clock(row),
+        next_due_at=row.next_due_at,
+        active=row.active,
+        origin=row.origin,
+    )
+
+
+def to_subscriber(row: Row[Any]) -> Subscriber:
+    """Read a row of `subscriber`."""
+    return Subscriber(
+        subscriber_id=SubscriberId(row.id),
+        email=row.email,
+        state=SubscriberState(row.state),
+        since=row.since,
+        token=row.token,
+        health=row.health,
     )

@@ -200,6 +200,7 @@ subscription = Table(
     Column("at", Time, nullable=False),
     Column("weekday", Integer, nullable=False),
     Column("timezone", String(64), nullable=False),  # IANA
+    Column("began", Id, nullable=False),  # after this poll: nothing before it was ever owed
     Column("cursor", Id, nullable=False),  # hits of polls up to this one are digested or were never owed
     Column("next_due_at", Instant),  # None: when there is a hit
     Column("active", Boolean, nullable=False),

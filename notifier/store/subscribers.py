@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
-    Cadence,
     DigestClock,
     OutboxState,
     QueryId,
@@ -26,10 +25,10 @@ from notifier.model import (
     SubscriberId,
     SubscriberState,
     Subscription,
-    SubscriptionId,
 )
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.rows import to_clock, to_subscriber, to_subscription
 
 TOKEN_BYTES = 20  # 160 bits
 SIGNATURE_BYTES = 16  # 128 bits
@@ -96,7 +95,7 @@ class Subscribers:
         """Return the subscriber with this address, whatever its state."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
-        return _subscriber(row) if row else None
+        return to_subscriber(row) if row else None
 
     async def subscriptions(self, email: str | None = None) -> list[Subscription]:
         """Return the subscriptions of one address, or all, in the order they were made."""
@@ -110,7 +109,7 @@ class Subscribers:
             )
             if email is not None:
                 asked = asked.where(schema.subscriber.c.email == email)
-            return [_subscription(row) for row in await connection.execute(asked)]
+            return [to_subscription(row) for row in await connection.execute(asked)]
 
     # --- links: /unsubscribe/<token> and its like -------------------------------------------------------------------
 
@@ -126,7 +125,7 @@ class Subscribers:
             return None
         async with self._database.read() as connection:
             row = (await connection.execute(select(schema.subscriber).filter_by(token=token))).first()
-        return _subscriber(row) if row else None
+        return to_subscriber(row) if row else None
 
     async def leave(self, subscriber_id: SubscriberId, now: datetime) -> None:
         """End all mail to a subscriber, on their own wish."""
@@ -154,7 +153,7 @@ class Subscribers:
             # What was found while the address was away is not owed.
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
             away = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
-            await connection.execute(away.values(cursor=newest))
+            await connection.execute(away.values(cursor=newest, began=newest))
         return SubscriberId(row.id)
 
     async def _subscribe(
@@ -183,10 +182,10 @@ class Subscribers:
             "active": True,
             "origin": origin,
         }
-        if old is None or not old.active or _clock(old) != clock:
+        if old is None or not old.active or to_clock(old) != clock:
             values["next_due_at"] = cadence.next_due(clock, now)
         if old is None or not old.active:
-            values["cursor"] = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            values["cursor"] = values["began"] = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
         if old is None:
             await connection.execute(insert(table).values(subscriber_id=subscriber_id, query_id=query_id, **values))
         else:
@@ -198,7 +197,7 @@ class Subscribers:
             .join(schema.query)
             .where(*mine)
         )
-        return _subscription((await connection.execute(found)).one())
+        return to_subscription((await connection.execute(found)).one())
 
 
 async def _leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:
@@ -224,32 +223,3 @@ async def _leave(connection: AsyncConnection, subscriber_id: SubscriberId, state
         update(schema.delivery).where(schema.delivery.c.message_id.in_(ids)).values(message_id=None)
     )
     return True
-
-
-def _clock(row: Row[Any]) -> DigestClock:
-    return DigestClock(Cadence(row.cadence), row.timezone, row.at, row.weekday)
-
-
-def _subscription(row: Row[Any]) -> Subscription:
-    return Subscription(
-        subscription_id=SubscriptionId(row.id),
-        subscriber_id=SubscriberId(row.subscriber_id),
-        email=row.email,
-        label=row.label,
-        canonical=row.canonical,
-        clock=_clock(row),
-        next_due_at=row.next_due_at,
-        active=row.active,
-        origin=row.origin,
-    )
-
-
-def _subscriber(row: Row[Any]) -> Subscriber:
-    return Subscriber(
-        subscriber_id=SubscriberId(row.id),
-        email=row.email,
-        state=SubscriberState(row.state),
-        since=row.since,
-        token=row.token,
-        health=row.health,
-    )

@@ -152,6 +152,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Time(), nullable=False),
         sa.Column("weekday", sa.Integer(), nullable=False),
         sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("began", ID, nullable=False),
         sa.Column("cursor", ID, nullable=False),
         sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),

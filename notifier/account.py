@@ -1,0 +1,71 @@
+"""Account: why did a paper reach a subscriber, or not? The store's trace and the matcher's reasons, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from notifier.errors import QueryError
+from notifier.match import explain
+from notifier.model import Paper, Sending, StoredPaper, SubscriberState, Trace
+from notifier.query import Query, parse
+
+
+def account(stored: StoredPaper, trace: Trace, query: Query | None, email: str | None) -> Iterator[str]:
+    """Yield the lines of the account: where the paper was seen, then why a query matches or what a reader got."""
+    for sighting in trace.sightings:
+        only = ", by its first poll, which only records" if sighting.first_poll and not trace.was_news else ""
+        yield f"seen {_when(sighting.polled_at)} on {sighting.listing}{only}"
+    if query is not None:
+        yield from explain(query, stored.paper).lines()
+    if email is not None:
+        yield from _for_reader(stored.paper, trace, email)
+
+
+def _for_reader(paper: Paper, trace: Trace, email: str) -> Iterator[str]:
+    reader = trace.subscriber
+    if reader is None:
+        yield f"{email} is not subscribed"
+        return
+    if reader.state is not SubscriberState.CONFIRMED:
+        yield f"{email} is {reader.state} since {_when(reader.since)}: no mail is sent" + (
+            f" ({reader.health})" if reader.health else ""
+        )
+    hit_at = dict(trace.hits)
+    for subscription in trace.subscriptions:
+        name = f"subscription {subscription.label!r}" + ("" if subscription.active else " (ended)")
+        if subscription.canonical in hit_at:
+            yield f"{name} matched it {_when(hit_at[subscription.canonical])}"
+            continue
+        yield f"{name} was not owed it: {_why_not(paper, trace, subscription.canonical)}"
+    if not trace.subscriptions:
+        yield f"{email} has no subscription"
+    if trace.sending is not None:
+        yield from _sending(trace.sending)
+    elif trace.given_up:
+        yield "its message was given up; it is owed again and goes with the next digest"
+    elif hit_at:
+        waiting = [s.next_due_at for s in trace.subscriptions if s.canonical in hit_at and s.active and s.next_due_at]
+        yield "no message carries it yet" + (f"; the next digest is due {_when(min(waiting))}" if waiting else "")
+
+
+def _why_not(paper: Paper, trace: Trace, canonical: str) -> str:
+    try:
+        explanation = explain(parse(canonical), paper)
+    except QueryError as fault:
+        return f"its query cannot be read any more ({fault})"
+    if not explanation.matched:
+        return "; ".join(line.strip() for line in explanation.lines())
+    if not trace.was_news:
+        return "it matches, but the paper never was news here: a first poll recorded it, or it came as a replacement"
+    return "it matches, but the paper was seen before the subscription began"
+
+
+def _sending(sending: Sending) -> Iterator[str]:
+    yield f"in the digest {sending.period!r}, queued {_when(sending.queued_at)}, {sending.message_id}"
+    settled = f" {_when(sending.settled_at)}" if sending.settled_at else ""
+    yield f"{sending.state}{settled}" + (f": {sending.reply}" if sending.reply else "")
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
