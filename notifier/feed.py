@@ -39,8 +39,7 @@ def _feed(channel: Channel) -> FeedGenerator:
     made.language("en")
     made.generator("notifier")
     made.ttl(TTL_MINUTES)
-    made.updated(channel.updated)
-    made.lastBuildDate(channel.updated)
+    made.updated(channel.updated)  # also lastBuildDate, which would be now
     for item in channel.items[:ITEMS_MAX]:
         made.add_entry(_entry(item), order="append")
     return made
