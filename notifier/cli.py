@@ -29,11 +29,11 @@ from notifier.account import account
 from notifier.address import mailbox
 from notifier.compose import compose
 from notifier.config import WEEKDAYS, Config, load, sender_parts
+from notifier.daemon import on_signals, opened, utc_now
 from notifier.daemon import once as run_once
-from notifier.daemon import opened, utc_now
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
-from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome, Span, StoredPaper, Trace
+from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome, Poll, Span, StoredPaper, Trace
 from notifier.preview import part
 from notifier.query import Query, canonical
 from notifier.query import parse as parse_query
@@ -101,18 +101,16 @@ def once(config: ConfigOption = None) -> None:
 
     async def work() -> int:
         async with opened(chosen) as running:
+            stop = on_signals()
             with _progress() as show:
-                polls, drained = await run_once(running, show)
-        table = Table("listing", "outcome", "new", "reason", box=None, pad_edge=False)
-        for poll in polls:
-            table.add_row(escape(poll.listing), _coloured(poll.outcome), str(poll.new), escape(poll.reason))
-        out.print(table)
+                polls, drained = await run_once(running, stop, show)
+        _show_polls(polls)
         sent = ", ".join(f"{count} {state}" for state, count in sorted(drained.states.items())) or "nothing to send"
-        out.print(
-            f"mail: {sent}"
-            + (f"; relay asked again after {_when(drained.paused_until)}" if drained.paused_until else "")
-        )
-        well = all(poll.outcome is not Outcome.FAILED for poll in polls) and drained.paused_until is None
+        paused = f"; relay asked again after {_when(drained.paused_until)}" if drained.paused_until else ""
+        out.print(f"mail: {sent}{paused}")
+        if stop.is_set():
+            err.print("stopped early: the next run does the rest")
+        well = all(poll.outcome is not Outcome.FAILED for poll in polls) and not paused and not stop.is_set()
         return OK if well and set(drained.states) <= {OutboxState.SENT} else FAILED
 
     raise typer.Exit(asyncio.run(work()))
@@ -397,6 +395,13 @@ def _clock(config: Config, cadence: Cadence, at: str, weekday: str, timezone: st
     except ValueError:
         raise typer.BadParameter('a time of day such as "08:00"', param_hint="--at") from None
     return DigestClock(cadence, timezone or config.timezone, hour, WEEKDAYS.index(weekday.lower()))
+
+
+def _show_polls(polls: Sequence[Poll]) -> None:
+    table = Table("listing", "outcome", "new", "reason", box=None, pad_edge=False)
+    for poll in polls:
+        table.add_row(escape(poll.listing), _coloured(poll.outcome), str(poll.new), escape(poll.reason))
+    out.print(table)
 
 
 def _show_listings(states: list[ListingState], names: set[str]) -> None:

@@ -13,10 +13,11 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -39,6 +40,7 @@ POLLS_AT_ONCE = 8
 LONGEST_PLAN = timedelta(days=8)
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,24 +93,29 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         )  # fmt: skip
 
 
-async def once(running: Running, progress: Callable[[str], None] = lambda _step: None) -> tuple[list[Poll], Drained]:
-    """Run the whole pipeline once: every listing polled now, then what is due queued, sent and published."""
+async def once(
+    running: Running, stop: asyncio.Event | None = None, progress: Callable[[str], None] = lambda _step: None
+) -> tuple[list[Poll], Drained]:
+    """Run the whole pipeline once: every listing polled now, then what is due queued, sent and published.
+
+    `stop` ends it early: a poll is dropped where it is, a message under way is finished.
+    """
+    stop = stop or asyncio.Event()
     polls = []
     for listing in running.config.listings:
         progress(f"reading {listing.name}")
-        polls.append(await _poll(running, listing))
+        done = await _until(stop, _poll(running, listing))
+        polls += [done] if done else []
     progress("sending")
-    drained = await _send(running, None)
-    return polls, drained
+    return polls, await _send(running, stop)
 
 
 async def run(config: Config) -> None:
     """Serve until told to stop: poll, send, publish, the site. Raises as `opened` does, and OSError for the port."""
     async with opened(config) as running:
-        stop = asyncio.Event()
-        _on_signals(stop)
+        stop = on_signals()
         server, sockets = _server(running)
-        log.started(__version__, str(running.store.place), len(config.listing))
+        log.started(__version__, running.store.place, len(config.listing))
         bells = [asyncio.Event(), asyncio.Event()]
         scheduler = AsyncIOScheduler(timezone=UTC)
         scheduler.add_job(
@@ -117,7 +124,9 @@ async def run(config: Config) -> None:
         )  # fmt: skip
         scheduler.start()
         work = [
-            asyncio.create_task(_forever("poll", bells[0], stop, lambda: _poll_due(running)), name="poll"),
+            asyncio.create_task(
+                _forever("poll", bells[0], stop, lambda: _until(stop, _poll_due(running))), name="poll"
+            ),
             asyncio.create_task(_forever("send", bells[1], stop, lambda: _send(running, stop)), name="send"),
             asyncio.create_task(server.serve(sockets=sockets), name="web"),
         ]
@@ -127,13 +136,30 @@ async def run(config: Config) -> None:
         await _end(stop, bells, server, work)
 
 
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do the work, or drop it where it is when told to stop: only for work that can be done again."""
+    task, told = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, told], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        return None
+    finally:
+        for each in (task, told):
+            each.cancel()
+        await asyncio.gather(task, told, return_exceptions=True)
+
+
 async def _poll_due(running: Running) -> None:
     """Poll every listing whose time has come, a few at once; the gate per host is the client's."""
     now, places = running.clock(), asyncio.Semaphore(POLLS_AT_ONCE)
 
     async def one(listing: Listing) -> None:
         async with places:
-            await _poll(running, listing)
+            try:
+                await _poll(running, listing)
+            except Exception as fault:  # the database, a full disk: the other listings may fare better
+                log.step_failed(f"poll {listing.name}", fault)
 
     due = [listing for listing in running.config.listings if await _is_due(running.store, listing, now)]
     async with asyncio.TaskGroup() as group:
@@ -150,7 +176,7 @@ async def _poll(running: Running, listing: Listing) -> Poll:
     return await pipeline.poll(listing, running.store, running.client, running.queries, running.clock())
 
 
-async def _send(running: Running, stop: asyncio.Event | None) -> Drained:
+async def _send(running: Running, stop: asyncio.Event) -> Drained:
     await pipeline.queue_digests(running.store, running.desk.head, running.clock())
     drained = await pipeline.drain_outbox(running.desk, stop)
     await pipeline.publish(running.store, running.shelf)
@@ -175,7 +201,10 @@ def _ring(bells: Sequence[asyncio.Event]) -> None:
         bell.set()
 
 
-def _on_signals(stop: asyncio.Event) -> None:
+def on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+
     def told(name: str) -> None:
         log.stopping(name)
         stop.set()
@@ -183,6 +212,7 @@ def _on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told, number.name)
+    return stop
 
 
 async def _end(

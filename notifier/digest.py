@@ -32,11 +32,12 @@ class Letterhead:
 def digest(message: QueuedMessage, head: Letterhead) -> Digest:
     """Return the digest of a queued message; a query that no longer parses marks nothing but loses no paper."""
     queries = {query_id: parsed for query_id, (_, text) in message.queries.items() if (parsed := _parsed(text))}
+    labels = {query_id: _label(*texts) for query_id, texts in message.queries.items()}
     entries = [
         DigestEntry(
             paper=paper,
             marks=marks([queries[hit] for hit in hits if hit in queries], paper),
-            labels=tuple(message.queries[hit][0] for hit in hits if hit in message.queries),
+            labels=tuple(labels[hit] for hit in hits if hit in labels),
             listings=listings,
         )
         for paper, hits, listings in message.papers
@@ -52,7 +53,7 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         timezone=message.timezone,
         cadence=message.cadence,
         entries=tuple(sorted(entries, key=_rank)),
-        labels=tuple(label for query_id, (label, _) in message.queries.items() if query_id in carried),
+        labels=tuple(label for query_id, label in labels.items() if query_id in carried),
         coverage=message.coverage,
         list_id=f"papers.{head.domain}",
         unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
@@ -67,6 +68,11 @@ def _rank(entry: DigestEntry) -> tuple[bool, int, float]:
     """Matched in the title first, then by votes, then the newest; equal ones stay in the order they were met."""
     published = entry.paper.published_at
     return not entry.marks.title, -(entry.paper.upvotes or 0), -published.timestamp() if published else 0.0
+
+
+def _label(typed: str, canonical: str) -> str:
+    """What a reader calls a query: as they typed it, but for the sign that stands for everything."""
+    return "everything" if canonical == "*" else typed
 
 
 def _parsed(text: str) -> Query | None:

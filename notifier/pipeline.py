@@ -209,6 +209,17 @@ class Drained:
     paused_until: datetime | None = None
 
 
+@dataclass(slots=True)
+class Stream:
+    """The flow of mail to the relay: it rests until a time when the relay would not talk to us."""
+
+    rests_until: datetime | None = None
+
+    def rests(self, now: datetime) -> bool:
+        """Tell whether to leave the relay alone; a rest longer than any we take was set under a wrong clock."""
+        return self.rests_until is not None and now < self.rests_until <= now + PERMANENT_PAUSE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What sending needs: where mail goes, what it says, and who we are among the processes of this database."""
@@ -220,11 +231,14 @@ class Desk:
     owner: str
     resend: bool
     clock: Callable[[], datetime]
+    stream: Stream = field(default_factory=Stream)
 
 
 async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained:
     """Offer every message whose time has come, once each; `stop` ends it between two messages."""
     states: Counter[OutboxState] = Counter()
+    if desk.stream.rests(desk.clock()):
+        return Drained(states=states, paused_until=desk.stream.rests_until)
     while messages := await desk.store.claim(desk.owner, desk.clock(), LEASE, CLAIM):
         ready = await _composed(desk, messages, states)
         for position, (message, content) in enumerate(ready):
@@ -294,6 +308,7 @@ async def _stop_the_stream(desk: Desk, messages: list[QueuedMessage], trouble: R
     """
     log.relay_trouble(trouble)
     until = desk.clock() + (PERMANENT_PAUSE if trouble.permanent else RELAY_PAUSE)
+    desk.stream.rests_until = until
     offered, *rest = messages
     await desk.store.turned_away(offered.outbox_id, until, str(trouble), desk.clock())
     for message in rest:

@@ -10,7 +10,20 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "notifier"
 EDGES = {"store", "config", "log", "fetch", "deliver", "web", "daemon", "cli", "pipeline"}
-PURE = ["parse", "retry", "tex", "identity", "diff", "query", "match", "compose", "bounce", "feed", "cadence", "templates"]
+PURE = [
+    "parse",
+    "retry",
+    "tex",
+    "identity",
+    "diff",
+    "query",
+    "match",
+    "compose",
+    "bounce",
+    "feed",
+    "cadence",
+    "templates",
+]
 HOMES = {
     "httpx": {"fetch"},
     "jinja2": {"templates"},
@@ -23,6 +36,7 @@ HOMES = {
     "alembic": {"store"},
     "selectolax": {"parse"},
     "feedparser": {"parse"},
+    "lxml": {"parse"},
     "pylatexenc": {"tex"},
     "lark": {"query"},
     "email_validator": {"address"},
