@@ -1,9 +1,13 @@
-"""Days and instants as pages write them: English month names whatever the locale, and ISO 8601. Nothing here raises."""
+"""Days and instants as pages write them: English month names whatever the locale, ISO 8601 and RFC 5322.
+
+Nothing here raises.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY_FIRST = re.compile(r"\b(\d{1,2}) ([A-Z][a-z]{2})[a-z]* (\d{4})\b")
@@ -40,4 +44,25 @@ def _date(year: str, month: str, day: str) -> date | None:
     try:
         return date(int(year), _MONTHS.index(month.lower()) + 1, int(day))
     except ValueError:
+        return None
+
+
+def stamp(found: str) -> datetime | None:
+    """Read an RFC 5322 or ISO 8601 instant in the offset it is written in; one without offset is UTC.
+
+    Two-digit years are those of RFC 5322 4.3. Comments and sizes behind the zone are not looked at.
+    """
+    text = found.strip()[:100]
+    try:
+        moment = datetime.fromisoformat(text) if text[4:5] == "-" else parsedate_to_datetime(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Return the same instant in UTC, None where it falls out of the calendar."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except (ValueError, OverflowError):
         return None

@@ -1,0 +1,41 @@
+"""Bylines: "Ada One, Bo Two (Quay Institute) and C. Three, Jr." to the names in it.
+
+The one string that arXiv's announcements give for all authors (https://info.arxiv.org/help/prep.html#author): names
+before family names, separated by commas or "and", affiliations in parentheses, accents in TeX, a colon after the name
+of a collaboration. Nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+
+from notifier.parse.text import AUTHORS_LIMIT, NAME_LIMIT, names
+from notifier.tex import readable
+
+LENGTH_LIMIT = 1_000_000  # code points; three thousand authors take 60,000
+NESTED = 3  # parentheses inside parentheses
+
+_PARENTHESES = re.compile(r"\([^()]*\)")
+_SEPARATOR = re.compile(r"[,;:]\s|[,;]|\s(?:and|&)\s|\s(?:and|&)$")
+_SUFFIX = re.compile(r"(?:Jr|Sr)\.?|II|III|IV")
+_LETTER = re.compile(r"[^\W\d_]")
+_REST = re.compile(r"(?:and )?et al\.?|and|the", re.IGNORECASE)
+
+
+def byline(text: str) -> tuple[str, ...]:
+    """Split a byline into names, in order, without affiliations."""
+    text = readable(" ".join(text[:LENGTH_LIMIT].split()))
+    for _ in range(NESTED if "(" in text else 0):
+        text = _PARENTHESES.sub(" ", text)
+    found: list[str] = []
+    for piece in map(str.strip, _SEPARATOR.split(text)):
+        if found and _SUFFIX.fullmatch(piece):
+            found[-1] = f"{found[-1]} {piece}"
+        elif len(found) < AUTHORS_LIMIT and _LETTER.search(piece) and not _REST.fullmatch(piece):
+            found.append(piece.removeprefix("and "))
+    return names(found)
+
+
+def person(*given_first: str) -> str:
+    """Join the parts of one name, given names first, and read its TeX accents."""
+    return readable(" ".join(" ".join(given_first).split())[: 4 * NAME_LIMIT])
