@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help demo test test-fast check format lint types browser constraints bench-match clean
+.PHONY: help demo test test-fast torture check format lint types browser constraints bench-match clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ test: $(READY) browser ## set up and run all tests
 
 test-fast: $(READY) ## the tests without the slow ones
 	$(BIN)/pytest -m "not slow and not browser" $(ARGS)
+
+torture: $(READY) ## kill the program at random moments: make torture KILLS=5000
+	KILLS=$(or $(KILLS),200) $(BIN)/pytest tests/test_daemon.py -k f069 --timeout 0 -s
 
 check: format lint types test ## what CI runs
 

@@ -117,18 +117,22 @@ async def test_g1_g2_g3_f069_killed_at_random_moments_nothing_is_missed_and_doub
         titles: list[str] = []
         for reader in readers:
             await installation.subscribe(reader, "*")
+        server.fault("rcpt", "wait:0.2")  # a slow relay: most of the time is spent where a kill hurts most
+        server.fault("dot", "wait:0.2")
         kills = 0
         for round_ in range(KILLS):
             titles += [f"Fictional Paper Number {round_} {letter} on Endurance" for letter in "AB"]
             installation.pages.put("/daily", text_page(*reversed(titles)))
             async with process(installation, "once") as started:
-                moment = chance.uniform(0.4, 2.5)
+                moment = chance.uniform(0.6, 3)
                 try:
                     await asyncio.wait_for(started.wait(), moment)
                 except TimeoutError:
                     started.send_signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
                     kills += 1
                     await started.wait()
+        server.fault("rcpt", "ok")
+        server.fault("dot", "ok")
         for _ in range(3):
             async with process(installation, "once") as started:
                 await started.wait()
