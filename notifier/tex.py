@@ -25,9 +25,10 @@ _SIGNS = ("\\", "$", "^", "{", "}", "~", "--", "`", "_")  # text without any of 
 
 def readable(source: str) -> str:
     """Turn TeX markup into readable Unicode; text without any is returned unchanged."""
-    if not any(sign in source for sign in _SIGNS):
-        return source
-    return _Reader(_typography(_repaired(source))).read()
+    for sign in _SIGNS:
+        if sign in source:
+            return _Reader(_typography(_repaired(source))).read()
+    return source
 
 
 # --- before reading: what is decided by pattern alone ---------------------------------------------------------------

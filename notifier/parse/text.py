@@ -64,7 +64,10 @@ def line(raw: object, limit: int) -> str:
 
 
 def _visible(text: str) -> str:
-    return text if text.isascii() else _NOT_TEXT.sub("\ufffd", _DROPPED.sub("", text))
+    if text.isascii():
+        return text
+    text = _DROPPED.sub("", text)
+    return text if text.isprintable() else _NOT_TEXT.sub("\ufffd", text)
 
 
 def reading(raw: object, limit: int) -> tuple[str, str]:
