@@ -9,8 +9,9 @@ To add a format:
 
 1. Write `notifier/parse/<format>.py` with one public function of that name, which takes a `Page` and returns a `Batch`.
    Its docstring says where the format is specified, which landmarks make a page this format's page, and what it lacks.
-2. Get the text from `charset.decode`, the tree of an HTML page from `markup.tree`; pass every title and abstract
-   through `text.reading`, other words through `text.line`, links through `text.link`, ids through `notifier.identity`.
+2. Get the text from `charset.decode`, the tree of an HTML page from `markup.tree`, that of an XML page from
+   `xml.document`; pass every title and abstract through `text.reading`, other words through `text.line`, links
+   through `text.link`, ids through `notifier.identity`.
 3. Collect papers in `entries.Entries`: `add`, `skip` (an entry that cannot be read), `note` (an oddity), then `batch`.
    Fill in `stated` if the page says how many entries it shows: it is what tells a quiet day from a parser gone blind.
 4. Add it to `FORMATS` under the name users write in the configuration.
@@ -23,14 +24,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from notifier.model import Batch, Page
+from notifier.parse.arxiv_api import arxiv_api
+from notifier.parse.arxiv_feed import arxiv_feed
 from notifier.parse.arxiv_list import arxiv_list
+from notifier.parse.arxiv_mail import arxiv_mail
 from notifier.parse.daily_papers_text import daily_papers_text
 from notifier.parse.hf_daily import hf_daily
+from notifier.parse.oai_pmh import oai_pmh
 
 FORMATS: Mapping[str, Callable[[Page], Batch]] = {
+    "arxiv-api": arxiv_api,
+    "arxiv-feed": arxiv_feed,
     "arxiv-list": arxiv_list,
+    "arxiv-mail": arxiv_mail,
     "daily-papers-text": daily_papers_text,
     "hf-daily": hf_daily,
+    "oai-pmh": oai_pmh,
 }
 
 
