@@ -1,7 +1,7 @@
 """Every page in tests/golden reads as the file beside it says: pages of fictional papers, one for each oddity.
 
 `<page>.expected.json` holds the batch as plain JSON without fields that are empty, or `{"error": reason}`. Its optional
-"page" holds what the fetch knew besides the bytes: "url", "charset".
+"page" holds what was known besides the bytes: "url", "charset", "selectors".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_a_page_reads_as_its_expectation_says(path: Path) -> None:
         fetched_at=datetime(2026, 5, 4, 8, 17, tzinfo=UTC),
     )
     try:
-        found = plain(parse(page, path.parent.name))
+        found = plain(parse(page, path.parent.name, expected.get("page", {}).get("selectors")))
     except PageError as error:
         found = {"error": error.reason}
     found |= {"page": expected["page"]} if "page" in expected else {}

@@ -28,21 +28,36 @@ from notifier.parse.arxiv_api import arxiv_api
 from notifier.parse.arxiv_feed import arxiv_feed
 from notifier.parse.arxiv_list import arxiv_list
 from notifier.parse.arxiv_mail import arxiv_mail
+from notifier.parse.biorxiv import biorxiv
+from notifier.parse.crossref import crossref
 from notifier.parse.daily_papers_text import daily_papers_text
+from notifier.parse.feed import feed
 from notifier.parse.hf_daily import hf_daily
+from notifier.parse.html import html, selector_problems
 from notifier.parse.oai_pmh import oai_pmh
+from notifier.parse.openreview import openreview
+
+__all__ = ["FORMATS", "parse", "selector_problems"]
 
 FORMATS: Mapping[str, Callable[[Page], Batch]] = {
     "arxiv-api": arxiv_api,
     "arxiv-feed": arxiv_feed,
     "arxiv-list": arxiv_list,
     "arxiv-mail": arxiv_mail,
+    "biorxiv": biorxiv,
+    "crossref": crossref,
     "daily-papers-text": daily_papers_text,
+    "feed": feed,
     "hf-daily": hf_daily,
+    "html": html,
     "oai-pmh": oai_pmh,
+    "openreview": openreview,
 }
 
 
-def parse(page: Page, format: str) -> Batch:
-    """Read a page as `format`, a name of `FORMATS`; raises `PageError` for anything that is not such a page."""
-    return FORMATS[format](page)
+def parse(page: Page, format: str, selectors: Mapping[str, str] | None = None) -> Batch:
+    """Read a page as `format`, a name of `FORMATS`; raises `PageError` for anything that is not such a page.
+
+    `selectors` are for the format "html" alone; `selector_problems` finds what is wrong with them before any page.
+    """
+    return html(page, selectors) if format == "html" else FORMATS[format](page)
