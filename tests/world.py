@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+from notifier import daemon
 from notifier.config import Config, load
 from notifier.daemon import Running, once, opened
 from notifier.model import Cadence, DigestClock, OutboxState, Poll
@@ -31,6 +33,20 @@ def abstract(title: str) -> str:
         f"This fictional abstract belongs to the paper on {title.lower()} and to no other one. It is long enough to be "
         "taken for an abstract by every reader, and it says nothing that a query of these tests could be looking for."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A site that is being served: what it stands on, and where. Links in mails start with the configured base URL."""
+
+    running: Running
+    url: str
+
+    def here(self, link: str) -> str:
+        """Return where a link of a mail is served."""
+        base = self.running.config.base_url
+        assert link.startswith(f"{base}/"), link
+        return self.url + link.removeprefix(base)
 
 
 @dataclass(slots=True)
@@ -65,6 +81,21 @@ class World:
     async def opened(self) -> AsyncIterator[Running]:
         async with opened(self.config, clock=lambda: self.now) as running:
             yield running
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Served]:
+        """Serve the site on a free port of loopback, as the daemon does."""
+        web = '[web]\nlisten = "127.0.0.1:0"\n'
+        if web not in self.extra:
+            self.extra += web
+        async with self.opened() as running:
+            server, sockets = daemon._server(running)
+            task = asyncio.create_task(server.serve(sockets=sockets))
+            try:
+                yield Served(running, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
+            finally:
+                server.should_exit = True
+                await task
 
     async def run(self, minutes: int = 1) -> tuple[list[Poll], dict[OutboxState, int]]:
         """Let time pass, then run the pipeline once."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from notifier import present
 from notifier.digest import digest as make_digest
 from notifier.model import Coverage, OutboxId, Subscriber, SubscriberState
-from notifier.templates import folder
 from notifier.web.site import Site, site_of
 
 PRIVATE = {"cache-control": "no-store", "x-robots-tag": "noindex"}  # of pages that a link of somebody's opens
+WORDS = {  # an answer's title and text, by its status
+    404: ("Nothing here", "If you followed a link from a mail, it may have been cut in two: copy the whole of it."),
+    405: ("Not this way", "This address answers to its button only."),
+    413: ("Too large", "That was more than this site takes."),
+    503: ("Not ready yet", "Please try again in a minute."),
+}
 _COPY = re.compile(r"([0-9a-f]+)-([0-9]{1,18})")
 
 
@@ -42,9 +46,9 @@ async def home(request: Request) -> Response:
 FEED = "/feeds/papers.rss"
 
 
-async def style(_request: Request) -> Response:
-    """The one style sheet."""
-    content = (folder() / "web" / "style.css").read_bytes()
+async def style(request: Request) -> Response:
+    """The one style sheet; like every template the operator may replace it."""
+    content = await run_in_threadpool(site_of(request).templates.text, "web/style.css", {})
     return Response(content, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
 
 
@@ -77,21 +81,17 @@ async def unsubscribe(request: Request) -> Response:
 
 async def resubscribe(request: Request) -> Response:
     """Undo an unsubscription."""
-    site = site_of(request)
-    reader = await _reader(site, request.path_params["link"])
+    site, link = site_of(request), request.path_params["link"]
+    reader = await _reader(site, link)
     await site.store.come_back(reader.subscriber_id, site.clock())
-    return RedirectResponse(f"/unsubscribe/{request.path_params['link']}", 303, headers=PRIVATE)
+    return await _page(request, "resubscribed", {"unsubscribe_url": f"/unsubscribe/{link}"}, PRIVATE)
 
 
 def message(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in words, for a page that is not there or cannot be had now."""
-    words = {
-        404: "There is nothing here. If you followed a link from a mail, it may have been cut in two.",
-        503: "This is not ready yet. Please try again in a minute.",
-    }.get(status, "That did not work. Please try again later.")
-    values = {"title": HTTPStatus(status).phrase, "text": words}
-    html = site_of(request).templates.html("web/message.html", values)
-    return Response(html, status, headers=headers, media_type="text/html; charset=utf-8")
+    title, words = WORDS.get(status, ("That did not work", "Please try again later."))
+    html = site_of(request).templates.html("web/message.html", {"title": title, "text": words})
+    return Response(html, status, headers={**PRIVATE, **(headers or {})}, media_type="text/html; charset=utf-8")
 
 
 async def _reader(site: Site, link: str) -> Subscriber:

@@ -1,0 +1,81 @@
+"""Limits: what every request may be, and what every answer says. Wraps the whole site, its error answers included.
+
+A body that states more than MOST_BODY bytes is refused before any of it is read (413), one that does not state its
+length is read up to that limit and its connection closed, so that a body without end is one connection for a moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from notifier.web.pages import message
+
+MOST_BODY = 64 * 1024  # bytes of a request's body; the longest form here is one button
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headed:
+    """Adds HEADERS to every answer; closes the connection after a request whose body has no stated end."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        stated = _stated(scope)
+        if stated is None or stated > MOST_BODY:
+            added.append((b"connection", b"close"))
+
+        async def send_with_headers(part: Message) -> None:
+            if part["type"] == "http.response.start":
+                part["headers"] = [*part.get("headers", ()), *added]
+            await send(part)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Answers 413 to a body longer than MOST_BODY: at once when it says so, else when a page has read that much."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stated = _stated(scope) if scope["type"] == "http" else 0
+        if stated is not None and stated > MOST_BODY:
+            await message(Request(scope), 413)(scope, receive, send)
+            return
+        room = MOST_BODY
+
+        async def receive_within_bounds() -> Message:
+            nonlocal room
+            part = await receive()
+            room -= len(part.get("body", b""))
+            if room < 0:
+                raise HTTPException(413)
+            return part
+
+        await self.app(scope, receive_within_bounds, send)
+
+
+def _stated(scope: Scope) -> int | None:
+    """Return how long the request says its body is, None when it does not say; the server checked the number."""
+    headers = Request(scope).headers
+    if "transfer-encoding" in headers:
+        return None
+    return int(headers.get("content-length", "0"))
