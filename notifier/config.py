@@ -34,7 +34,7 @@ from notifier.address import check_envelope, mailbox
 from notifier.deliver import check
 from notifier.errors import AddressError, ConfigError, QueryError
 from notifier.model import Cadence, DigestClock, First, Listing
-from notifier.parse import FORMATS
+from notifier.parse import FORMATS, selector_problems
 from notifier.query import canonical, parse
 
 PREFIX = "NOTIFIER_"
@@ -192,6 +192,7 @@ class ListingConfig(BaseModel):
     stale_after: Annotated[Span, Field(ge=timedelta(hours=1), le=timedelta(days=365))] = timedelta(days=4)
     first: First = First.RECORD
     allow_private: bool = False
+    selectors: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _format_exists(self) -> ListingConfig:
@@ -199,6 +200,11 @@ class ListingConfig(BaseModel):
             near = difflib.get_close_matches(self.format, FORMATS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"format {self.format!r} is unknown{hint} (there are {', '.join(sorted(FORMATS))})")
+        if self.selectors and self.format != "html":
+            raise ValueError('selectors are for the format "html" only')
+        problems = selector_problems(self.selectors) if self.format == "html" else []
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 
@@ -276,7 +282,7 @@ class Config(BaseSettings):
         return tuple(
             Listing(
                 name=each.name, url=each.url, format=each.format, poll=each.poll, stale_after=each.stale_after,
-                first=each.first, allow_private=each.allow_private,
+                first=each.first, allow_private=each.allow_private, selectors=each.selectors,
             )
             for each in self.listing
         )  # fmt: skip

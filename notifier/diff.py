@@ -6,6 +6,8 @@ judged before its papers are: a batch that contradicts itself is FAILED and chan
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -27,6 +29,10 @@ REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
 # A page may refresh these on every poll; all other fields are learnt once, or anew with a revision.
 VOLATILE = ("upvotes", "comments_count", "withdrawn")
 
+FAR_BELOW = 0.25  # of the usual number of papers of this weekday: flagged
+FEWEST_USUAL = 8  # below this a small batch says nothing
+
+Verdict = tuple[Outcome, str]
 Met = tuple[Known | None, Paper]  # the stored paper, if any, and the paper with all that this page says of it
 
 
@@ -41,9 +47,27 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     merged = _merged(batch, seen)
     found = (_change(known, paper, seen) for known, paper in merged)
     changes = tuple(change for change in found if change is not None)
-    outcome, reason = _judge(batch, changes, track, now)
+    outcome, reason = _judge(batch, merged, changes, track, now)
     known = tuple(stored.paper_id for stored, _ in merged if stored)
     return Diff(changes, outcome, reason, known, counts=not track.records_only)
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Return the pages of one listing as one batch; what the first page says of the day counts."""
+    first, *rest = batches
+    if not rest:
+        return first
+    counts = [batch.stated for batch in batches]
+    return replace(
+        first,
+        papers=tuple(paper for batch in batches for paper in batch.papers),
+        stated=None if None in counts else sum(count or 0 for count in counts),
+        truncated=batches[-1].truncated,
+        skipped=sum(batch.skipped for batch in batches),
+        oddities=tuple(dict.fromkeys(oddity for batch in batches for oddity in batch.oddities)),
+        unknown_keys=Counter(first.unknown_keys) + sum((Counter(each.unknown_keys) for each in rest), Counter()),
+        next_url=batches[-1].next_url,
+    )
 
 
 def unchanged(track: Track, now: datetime) -> Diff:
@@ -148,11 +172,12 @@ def merge(stored: Paper, entry: Paper) -> Paper:
     return replace(stored, **news)
 
 
-def _judge(batch: Batch, changes: tuple[Change, ...], track: Track, now: datetime) -> tuple[Outcome, str]:
+def _judge(batch: Batch, merged: list[Met], changes: tuple[Change, ...], track: Track, now: datetime) -> Verdict:
+    """Judge by what this listing has not shown before; that another listing was first makes a batch no less fresh."""
     new = sum(change.kind is ChangeKind.NEW for change in changes)
-    unseen = sum(change.paper_id is None or change.kind is ChangeKind.NEW for change in changes)
+    unseen = sum(known is None or not known.here for known, _ in merged)
     read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
-    notes = (f", {batch.skipped} unreadable" if batch.skipped else "") + (", perhaps cut" if batch.truncated else "")
+    notes = _notes(batch, track)
     if unseen and track.records_only:
         return Outcome.FRESH, f"{read} read, recorded by the first poll: not news{notes}"
     if unseen:
@@ -161,7 +186,18 @@ def _judge(batch: Batch, changes: tuple[Change, ...], track: Track, now: datetim
         return Outcome.STALE, _nothing_since(track) + notes
     if not batch.papers:
         return Outcome.QUIET, "the page says that there is nothing"
+    if batch.listed_on and track.listed_on and batch.listed_on > track.listed_on:
+        return Outcome.STALE, f"dated {batch.listed_on}, but all of {read} were shown before{notes}"
     return Outcome.WAITING, f"{read} read, all seen before{notes}"
+
+
+def _notes(batch: Batch, track: Track) -> str:
+    """What an operator should know besides the outcome."""
+    notes = [f"{batch.skipped} unreadable"] if batch.skipped else []
+    notes += ["perhaps cut"] if batch.truncated else []
+    if track.usual is not None and track.usual >= FEWEST_USUAL and len(batch.papers) < track.usual * FAR_BELOW:
+        notes.append(f"far below the usual {track.usual}")
+    return "".join(f", {note}" for note in notes)
 
 
 def _overdue(track: Track, now: datetime) -> bool:

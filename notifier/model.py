@@ -32,7 +32,10 @@ class First(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A page that is polled. `poll` is the time between polls; `name` is unique and never changes its meaning."""
+    """A page that is polled. `poll` is the time between polls; `name` is unique and never changes its meaning.
+
+    `selectors` are CSS selectors by field, for the format that wants them (`parse.html`).
+    """
 
     name: str
     url: str
@@ -41,6 +44,7 @@ class Listing:
     stale_after: timedelta = timedelta(days=4)
     first: First = First.RECORD
     allow_private: bool = False
+    selectors: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +191,15 @@ class Seen:
 class Track:
     """What polling a listing has shown so far: when its last fresh batch came, None before the first poll.
 
-    `records_only` is true of a first poll that makes nothing news (G4).
+    `records_only` is true of a first poll that makes nothing news (G4). `listed_on` is the newest day that the page
+    was ever dated, `usual` the median number of papers of the last batches of this weekday; None where unknown.
     """
 
     last_fresh_at: datetime | None = None
     stale_after: timedelta = timedelta(days=4)
     records_only: bool = False
+    listed_on: date | None = None
+    usual: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 # --- the example ------------------------------------------------------------------------------------------------------
 
 
-NONE_BY_DEFAULT = {("", "templates"), ("subscription", "timezone")}  # the example shows what a value looks like
+NONE_BY_DEFAULT = {("", "templates"), ("subscription", "timezone"), ("listing", "selectors")}  # the example shows what a value looks like
 
 
 def example_options() -> dict[str, dict[str, object]]:

@@ -36,8 +36,9 @@ from notifier.parse.hf_daily import hf_daily
 from notifier.parse.html import html, selector_problems
 from notifier.parse.oai_pmh import oai_pmh
 from notifier.parse.openreview import openreview
+from notifier.parse.urls import past
 
-__all__ = ["FORMATS", "parse", "selector_problems"]
+__all__ = ["FORMATS", "parse", "past", "selector_problems"]
 
 FORMATS: Mapping[str, Callable[[Page], Batch]] = {
     "arxiv-api": arxiv_api,

@@ -152,7 +152,7 @@ def _item(shown: Parts, about: str, day: date | None) -> Paper:
 
 def _old_item(shown: Parts, about: str, day: date | None) -> Paper:
     """Read one RSS 1.0 item, whose text is escaped HTML and whose facts are in its title."""
-    title = first(shown, "title")
+    title = " ".join(first(shown, "title").split())
     facts = _OLD_TITLE.search(title)
     kind = " ".join(facts["kind"].split()) if facts else ""
     code = (facts["category"] or "") if facts else ""

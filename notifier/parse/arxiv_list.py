@@ -1,4 +1,4 @@
-"""arXiv's listing pages, `arxiv.org/list/<category>/new` (also `recent` and `pastweek`), in the layout since 2024.
+"""arXiv's listing pages, `arxiv.org/list/<category>/new` (also `recent`, `pastweek`, `catchup`), in the layout of 2024.
 
 One `dl#articles` a section (the id repeats), its heading an `h3` inside it: "New submissions (showing 53 of 53
 entries)" on `new`, "Fri, 3 Mar 2023 (showing first 50 of 57 entries )" on the others. Then `dt`/`dd` pairs: the link
@@ -25,10 +25,11 @@ from notifier.parse.dates import day_first
 from notifier.parse.entries import BadEntry, Entries
 from notifier.parse.markup import text_of, tree, what_it_is
 from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, NOTE_LIMIT, TITLE_LIMIT, line, link, names, reading
+from notifier.parse.urls import query_number, with_query
 
 FORMAT = "arxiv-list"
 SITE = "https://arxiv.org"
-HEADING = "Showing new listings for"
+HEADINGS = re.compile(r"(?:Showing new listings for|Catchup results for .{0,120} on)\s+(.{6,40})$")
 
 _SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
 _TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
@@ -61,23 +62,37 @@ def arxiv_list(page: Page) -> Batch:
     if root is None:
         raise PageError(f"no #dlpage; found {what_it_is(decoded.text)}")
     lists = root.css("dl#articles")
-    heading = next((text for h3 in root.css("h3") if (text := line(text_of(h3), 200)).startswith(HEADING)), "")
-    if not heading and not lists:
+    headings = (HEADINGS.search(line(text_of(node), 300)) for node in root.css("h1, h3"))
+    day_text = next((found[1] for found in headings if found), "")
+    if not day_text and not lists:
         raise PageError("no listing heading and no dl#articles in #dlpage: the layout has changed")
-    listed_on = day_first(heading)
+    listed_on = day_first(day_text)
     entries = Entries(decoded.oddities)
     sections = [_read_section(node, listed_on, entries) for node in lists]
     if not entries.papers and "No updates" not in text_of(root):
         raise PageError("no entry can be read, and the page does not say that it has no updates")
     shown = [section.shown for section in sections if section.shown is not None]
-    found = _TOTAL.search(text_of(root.css_first(".paging")))
+    found = _TOTAL.search(text_of(root))
     total = max(sum(section.total or 0 for section in sections), _number(found[1]) if found else 0)
+    truncated = bool(shown) and total > sum(shown)
     return entries.batch(
         listed_on=listed_on or max((section.day for section in sections if section.day), default=None),
-        day_text=heading.removeprefix(HEADING).strip(),
+        day_text=day_text,
         stated=sum(shown) if shown else None if entries.papers else 0,
-        truncated=bool(shown) and total > sum(shown),
+        truncated=truncated,
+        next_url=_next(page.url, sum(shown), total) if truncated else None,
     )
+
+
+def _next(url: str, shown: int, total: int) -> str | None:
+    """The page after this one: catch-up pages are numbered, listings skip entries."""
+    if not shown:
+        return None
+    if "/catchup/" in url:
+        number = query_number(url, "page", 1)
+        return with_query(url, {"page": number + 1})
+    skipped = query_number(url, "skip", 0) + shown
+    return with_query(url, {"skip": skipped, "show": query_number(url, "show", shown)}) if skipped < total else None
 
 
 def _read_section(node: LexborNode, listed_on: date | None, entries: Entries) -> _Section:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
 from notifier.errors import PageError
 from notifier.identity import arxiv_id
@@ -31,13 +31,14 @@ from notifier.parse.markup import what_it_is
 from notifier.parse.text import line
 
 FORMAT = "arxiv-mail"
+LINES_LIMIT = 500_000  # a day of all archives together has 60,000
 
-_RULE = re.compile(r"-{60,}\s*$")
 _SECTIONS = (
     (re.compile(r"%-%-%-"), AnnounceType.CROSS),
     (re.compile(r"%%--%%--"), AnnounceType.REPLACE),
 )
 _END = re.compile(r"%%%---%%%---")
+_ANY_RULE = re.compile(r"-{60,}+\s*$|%-%-%-|%%--%%--|%%%---%%%---")
 _MARK = re.compile(r"\\\\\s*(?:$|\( )")
 _DAY = re.compile(r"/\*.*\*/")
 _RECEIVED = re.compile(r"^ *received from +\S", re.MULTILINE)
@@ -63,6 +64,8 @@ def arxiv_mail(page: Page) -> Batch:
     if not received and not week:
         raise PageError(f"neither 'received from' nor a day of a past-week file; found {what_it_is(text)}")
     lines = text.split("\n")
+    if len(lines) > LINES_LIMIT:
+        raise PageError(f"more than {LINES_LIMIT} lines")
     if received and not any(map(_END.match, lines)):
         raise PageError("cut off: no line %%%---%%%--- at the end")
     head = text[: received.start()] if received else ""
@@ -103,12 +106,12 @@ def _blocks(lines: list[str]) -> Iterator[tuple[AnnounceType, list[str]]]:
     """Cut the text at its rules: what stands between two of them, and in which section."""
     section, block = AnnounceType.NEW, list[str]()
     for one in lines:
-        opened = next((kind for pattern, kind in _SECTIONS if pattern.match(one)), None)
-        ended = bool(_END.match(one))
-        if not (opened or ended or _RULE.match(one)):
+        if not _ANY_RULE.match(one):
             if block or one.strip():
                 block.append(one)
             continue
+        opened = next((kind for pattern, kind in _SECTIONS if pattern.match(one)), None)
+        ended = bool(_END.match(one))
         yield section, block
         if ended:
             return
@@ -159,8 +162,8 @@ def _paper(block: list[str], section: AnnounceType, day: date | None, archive: s
         journal_ref=fields.get("Journal-ref", ""),
         announce_type=_kind(cross, replaced is not None or section is AnnounceType.REPLACE),
         announced_on=day,
-        published_at=utc(stamp(_SIZE.sub("", fields.get("Date", "")))),
-        updated_at=utc(stamp(_SIZE.sub("", replaced or ""))),
+        published_at=_submitted(fields.get("Date", "")),
+        updated_at=_submitted(replaced or ""),
     )
 
 
@@ -176,6 +179,11 @@ def _fields(head: list[str]) -> dict[str, str]:
         elif name and one[:1] in " \t" and one.strip():
             fields[name].append(one.strip())
     return {name: " ".join(values) for name, values in fields.items()}
+
+
+def _submitted(text: str) -> datetime | None:
+    """Read "Mon, 4 May 2026 09:00:06 GMT   (324kb,D)"."""
+    return utc(stamp(_SIZE.sub("", text[:100])))
 
 
 def _kind(cross: bool, replaced: bool) -> AnnounceType:

@@ -28,6 +28,7 @@ from notifier.parse.dates import instant
 from notifier.parse.entries import BadEntry, Entries
 from notifier.parse.markup import tree, what_it_is
 from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, TITLE_LIMIT, line, link, names, reading
+from notifier.parse.urls import query_number, with_query
 
 FORMAT = "hf-daily"
 SITE = "https://huggingface.co"
@@ -72,7 +73,9 @@ def hf_daily(page: Page) -> Batch:
     listed_on = days.most_common(1)[0][0] if days else day or _day_in(page.url)
     if len(days) > 1:
         entries.note(f"{len(days)} different days on one page")
-    return entries.batch(listed_on=listed_on, truncated=len(items) == PAGE_SIZE)
+    full = len(items) >= query_number(page.url, "limit", PAGE_SIZE)
+    more = with_query(page.url, {"p": query_number(page.url, "p", 0) + 1}) if full and "/api/" in page.url else None
+    return entries.batch(listed_on=listed_on, truncated=full, next_url=more)
 
 
 def _from_html(text: str) -> tuple[Any, date | None]:
