@@ -272,11 +272,30 @@ def test_f037_a_byline_of_ten_megabytes_is_split_in_bounded_time() -> None:
         lambda: "(" * 5_000_000 + ")" * 5_000_000,
         lambda: " and" * 2_500_000,
         lambda: "\\'" * 5_000_000,
+        lambda: ", Jr" * 2_500_000,
     ]
     for attack in attacks:
         start = time.process_time()
         assert len(byline(attack())) <= 10_000
         assert time.process_time() - start < 2 * SECONDS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Date: " + "(" * 300_000 + " " * 300_000,
+        "Title: a" + "\n  b" * 200_000,
+        "A" + "-b" * 300_000,
+        "\\\\\n" * 200_000,
+    ],
+    ids=["blanks behind a date", "a title of 200,000 lines", "a long field name", "marks"],
+)
+def test_f037_a_mail_of_one_endless_entry_reads_or_is_refused_in_seconds(line: str) -> None:
+    rule = "-" * 78
+    content = f" received from  x\n{rule}\n\\\\\narXiv:2605.00011\n{line}\n\\\\\n%%%---%%%---\n"
+    start = time.process_time()
+    assert len(parse(page(content), "arxiv-mail").papers) == 1
+    assert time.process_time() - start < SECONDS
 
 
 @given(st.text(max_size=40))

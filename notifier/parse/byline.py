@@ -29,7 +29,7 @@ def byline(text: str) -> tuple[str, ...]:
         text = _PARENTHESES.sub(" ", text)
     found: list[str] = []
     for piece in map(str.strip, _SEPARATOR.split(text)):
-        if found and _SUFFIX.fullmatch(piece):
+        if found and _SUFFIX.fullmatch(piece) and len(found[-1]) < NAME_LIMIT:
             found[-1] = f"{found[-1]} {piece}"
         elif len(found) < AUTHORS_LIMIT and _LETTER.search(piece) and not _REST.fullmatch(piece):
             found.append(piece.removeprefix("and "))
