@@ -122,7 +122,7 @@ Run = Callable[[], Iterable[tuple[int, int]]]
 def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
     """Our engine, its queries added from canonical text."""
     from notifier.match import QuerySet
-    from notifier.match.compounds import compound
+    from notifier.match.chunks import chunk
     from notifier.model import Paper, QueryId
     from notifier.query import canonical, parse
 
@@ -139,7 +139,7 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
     note("queries MB", memory() - before)
 
     def run() -> Iterable[tuple[int, int]]:
-        compound.cache_clear()  # every batch as if it were the first
+        chunk.cache_clear()  # every batch as if it were the first
         found = list(known.match(batch))
         return ((number, place) for number, places in found for place in places)
 

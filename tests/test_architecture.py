@@ -34,6 +34,7 @@ HOMES = {
     "pydantic": {"config"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
+    "numpy": {"match"},
     "selectolax": {"parse"},
     "feedparser": {"parse"},
     "lxml": {"parse"},

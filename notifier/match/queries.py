@@ -1,9 +1,9 @@
 """Hold many queries, ready to be matched against a batch of papers.
 
-Each query is compiled once, from its canonical text, to alternatives: rows of term numbers that must all hold. Rows
-of one length lie in flat arrays, a few bytes each, and are evaluated column by column; an excluded term t is ~t, which
-as an index from the end of the table of papers finds the complement. A query whose alternatives would be too many keeps
-its tree. Adding a query appends its rows; removing one leaves them until a quarter of all rows is dead.
+Each query is compiled once, from its canonical text, to alternatives: rows of term numbers that must all hold. Rows of
+one length lie in flat arrays, a few bytes each, and are evaluated together, column by column, by bit operations on the
+papers of the terms. A query whose alternatives would be too many keeps its tree. Adding a query appends its rows;
+removing one leaves them until a quarter of all rows is dead.
 
 Ids are row numbers, from 0 to `LARGEST_ID`; an id stands for the same query for as long as it is in the set.
 """
@@ -15,9 +15,13 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import compress, product
-from operator import and_
+from operator import mul
+from typing import TypeAlias, cast
 
-from notifier.match.vocabulary import Bits, Vocabulary, positions
+import numpy as np
+
+from notifier.match.bits import Bits, Numbers, unpacked
+from notifier.match.vocabulary import Table, Vocabulary
 from notifier.model import Paper, QueryId
 from notifier.query import Query, canonical, parse
 from notifier.query.nodes import And, Not, Or
@@ -26,6 +30,9 @@ ALTERNATIVES = 16  # at most so many rows for one query
 DEAD_SHARE = 4  # rows are swept when one in so many is dead,
 DEAD_ROWS = 1_000  # and at least so many are
 LARGEST_ID = 2**31 - 1
+BLOCK = 1 << 14  # limbs of papers evaluated at once: what stays in a processor's cache
+
+Columns: TypeAlias = "list[array[int]]"  # of rows of one length: the ids, then each term
 
 _TERM = re.compile(r'(-?)((?:[a-z]+:)?(?:"[^"]*"(?:~\d+)?|[^\s"]+))')
 _NEEDS_PARSER = re.compile(r'[()]|="')
@@ -36,7 +43,8 @@ class QuerySet:
 
     def __init__(self, queries: Mapping[QueryId, Query] | Iterable[tuple[QueryId, str]] = ()) -> None:
         self._vocabulary = Vocabulary()
-        self._rows: dict[int, list[array[int]]] = {}  # terms in a row -> columns: the ids, then each term
+        self._single: dict[int, Columns] = {}  # by length, rows that are all of their query
+        self._several: dict[int, Columns] = {}  # by length, rows of queries that have more than one
         self._trees: dict[int, Query] = {}
         self._present = bytearray()  # by id
         self._removed: set[int] = set()
@@ -60,8 +68,9 @@ class QuerySet:
             self._sweep()
         text = query if isinstance(query, str) else canonical(query)
         rows = self._rows_of_text(text) if not _NEEDS_PARSER.search(text) else self._rows_of_tree(parse(text))
+        kept = self._single if len(rows) == 1 else self._several
         for row in rows:
-            columns = self._rows.setdefault(len(row), [array("i") for _ in range(len(row) + 1)])
+            columns = kept.setdefault(len(row), [array("i") for _ in range(len(row) + 1)])
             for column, number in zip(columns, (query_id, *row), strict=True):
                 column.append(number)
         if not rows:
@@ -83,49 +92,49 @@ class QuerySet:
             self._sweep()
 
     def match(self, papers: Sequence[Paper]) -> Iterator[tuple[QueryId, list[int]]]:
-        """Yield every query that matches, with the positions of its papers in order (a list that is shared)."""
-        known: dict[Bits, list[int]] = {}  # many queries find the same papers
-        for query_id, bits in self.evaluate(papers).items():
-            places = known.get(bits)
-            if places is None:
-                places = known[bits] = positions(bits)
-            yield QueryId(query_id), places
+        """Yield every query that matches, with the positions of its papers in order."""
+        positions = np.arange(len(papers)).astype(object)  # each int made once, however many queries find it
+        for ids, places in self._hits(papers):
+            found = positions[places].tolist()
+            ends = np.flatnonzero(np.diff(ids, append=-1)) + 1
+            start = 0
+            for query_id, end in zip(cast(list[QueryId], ids[ends - 1].tolist()), ends.tolist(), strict=True):
+                yield query_id, found[start:end]
+                start = end
 
-    def evaluate(self, papers: Sequence[Paper]) -> dict[int, Bits]:
-        """Return the papers of every query that matches, as bits: bit n is paper n."""
-        every = (1 << len(papers)) - 1
+    def _hits(self, papers: Sequence[Paper]) -> Iterator[tuple[Numbers, Numbers]]:
+        """Yield pairs of a query and a paper, a block at a time: those of one query stand together, papers in order."""
         if not papers:
-            return {}
-        table = self._table(papers, every)
-        found: dict[int, Bits] = {}
-        for ids, *columns in self._rows.values():
-            results = list(
-                reduce(lambda left, right: map(and_, left, right), (map(table.__getitem__, c) for c in columns))
-            )
-            for query_id, bits in compress(zip(ids, results, strict=True), results):
-                found[query_id] = found[query_id] | bits if query_id in found else bits
+            return
+        table = self._vocabulary.table(papers)
+        single = [self._possible(columns, table) for columns in self._single.values()]
+        several = [self._possible(columns, table) for columns in self._several.values()]
+        for ids, columns in single:
+            yield from _evaluate(ids, columns, table)
+        found = [pairs for ids, columns in several for pairs in _evaluate(ids, columns, table)]
+        if found:
+            ids, places = map(np.concatenate, zip(*found, strict=True))
+            pairs = np.sort(ids * len(papers) + places)
+            yield np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], len(papers))
         for query_id, tree in self._trees.items():
-            if bits := self._evaluate_tree(tree, table):
-                found[query_id] = bits
-        for query_id in self._removed & found.keys():
-            del found[query_id]
-        return found
+            _, places = unpacked(self._evaluate_tree(tree, table).reshape(1, -1))
+            yield np.full(len(places), query_id), places
 
-    def _table(self, papers: Sequence[Paper], every: Bits) -> list[Bits]:
-        """Return the papers of term t at t, and those without it at ~t."""
-        size = len(self._vocabulary)
-        table = [0] * size + [every] * size
-        for term, bits in self._vocabulary.occurrences(papers).items():
-            table[term] = bits
-            table[~term] = every ^ bits
-        return table
+    def _possible(self, columns: Columns, table: Table) -> tuple[Numbers, list[Numbers]]:
+        """Return the ids and terms, as rows of the table, of what can match: every term that is asked for occurs."""
+        ids, *terms = (np.frombuffer(column, np.intc) for column in columns)
+        rows = [table.rows[numbers] for numbers in terms]
+        alive = np.logical_and.reduce(rows)  # row 0 is that of the terms that do not occur
+        if self._removed:
+            alive &= np.frombuffer(bytes(self._present), np.bool_)[ids]
+        return ids[alive].astype(np.intp), [numbers[alive] for numbers in rows]
 
-    def _evaluate_tree(self, query: Query, table: Sequence[Bits]) -> Bits:
+    def _evaluate_tree(self, query: Query, table: Table) -> Bits:
         match query:
             case And(parts):
-                return reduce(and_, (self._evaluate_tree(part, table) for part in parts))
+                return reduce(np.bitwise_and, (self._evaluate_tree(part, table) for part in parts))
             case Or(parts):
-                return reduce(int.__or__, (self._evaluate_tree(part, table) for part in parts))
+                return reduce(np.bitwise_or, (self._evaluate_tree(part, table) for part in parts))
             case Not(part):
                 return table[~self._vocabulary.number(canonical(part))]
         return table[self._vocabulary.number(canonical(query))]
@@ -147,7 +156,7 @@ class QuerySet:
                 return rows if all(choices) and len(rows) <= ALTERNATIVES else []
             case And(parts):
                 factors = [self._rows_of_tree(part) for part in parts]
-                size = reduce(int.__mul__, map(len, factors))
+                size = reduce(mul, map(len, factors))
                 return [sum(rows, ()) for rows in product(*factors)] if size <= ALTERNATIVES else []
             case Not(part):
                 return [(~self._vocabulary.number(canonical(part)),)]
@@ -155,7 +164,19 @@ class QuerySet:
 
     def _sweep(self) -> None:
         """Drop the rows of removed queries."""
-        for columns in self._rows.values():
+        for columns in (*self._single.values(), *self._several.values()):
             alive = [query_id not in self._removed for query_id in columns[0]]
             columns[:] = [array("i", compress(column, alive)) for column in columns]
         self._removed.clear()
+
+
+def _evaluate(ids: Numbers, columns: Sequence[Numbers], table: Table) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield what rows of terms that must all hold find, as pairs of an id and a paper."""
+    size = max(1, BLOCK // table.bits.shape[1])
+    for start in range(0, len(ids), size):
+        block = slice(start, start + size)
+        bits = table.bits[columns[0][block]]
+        for column in columns[1:]:
+            bits &= table.bits[column[block]]
+        rows, places = unpacked(bits)
+        yield ids[block][rows], places

@@ -1,6 +1,6 @@
 """Read one paper closely: where each term of a query occurs in it, and whether a query holds.
 
-This is what a query means. The index over a batch (`batch`) finds the same papers faster and is tested against this.
+This is what a query means. The index over a batch (`vocabulary`) finds the same papers faster and is tested against this.
 Everything takes time linear in the text, per term.
 """
 

@@ -1,9 +1,8 @@
 """The distinct terms of many queries, and which papers of a batch each occurs in.
 
-A term is a leaf of a query, known by its canonical text and numbered. `occurrences` indexes the batch, not the terms:
-every word of the texts is looked up among the terms, so its time is linear in the texts and does not depend on how
-many terms there are, but for `upvotes`, `trending` and `"..."~n`, which are few. A set of papers is an int, bit n is
-paper n.
+A term is a leaf of a query, known by its canonical text and numbered. `table` indexes the batch, not the terms: every
+word of the texts is looked up among the terms, so its time is linear in the texts and does not depend on how many
+terms there are, but for `upvotes`, `trending` and `"..."~n`, which are few.
 What a term means is `reading`, which is asked whenever the index alone cannot tell.
 """
 
@@ -11,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import add
-from struct import unpack
 
-from notifier.match.compounds import Compound, compound, streams
+import numpy as np
+
+from notifier.match.bits import Bits, Numbers, complement, packed, unpacked
+from notifier.match.heads import HEADS, Heads
 from notifier.match.reading import Reading, exactly, facts, same_person, texts_of
-from notifier.match.rows import Row, letters_of
+from notifier.match.stream import Row, Stream, runs, spelled_out
 from notifier.model import Paper
 from notifier.query import canonical, parse
 from notifier.query.nodes import (
@@ -39,9 +40,50 @@ from notifier.query.nodes import (
 from notifier.query.terms import PREFIX_LETTERS, name_parts
 from notifier.query.words import unspaced, verbatim
 
-HEADS = (16, 10, 5, 2)  # a phrase is looked up by so many of its first letters, the most that it has
 
-Bits = int
+class Table:
+    """The papers of every term: a row of bits for each term that occurs, found by the term's number.
+
+    Row 0 is empty and stands for all terms that do not occur. An excluded term t is numbered ~t, which as an index from
+    the end finds the complement, among the numbers of rows and among the rows alike.
+    """
+
+    def __init__(self, terms: int, found: Found, papers: int) -> None:
+        numbers, places = found.pairs()
+        occurring = np.zeros(terms, np.bool_)
+        occurring[numbers] = True
+        rows = np.where(occurring, np.cumsum(occurring), 0)
+        self.rows: Numbers = np.concatenate((rows, ~rows[::-1]))  # by term
+        bits = packed(rows[numbers], places, int(occurring.sum()) + 1, papers)
+        self.bits: Bits = np.concatenate((bits, complement(bits, papers)[::-1]))  # by row
+
+    def __getitem__(self, term: int) -> Bits:
+        row: Bits = self.bits[self.rows[term]]
+        return row
+
+
+class Found:
+    """Which term occurs in which paper, gathered in any order; the same may be found many times."""
+
+    def __init__(self) -> None:
+        self._terms: list[int] = []
+        self._places: list[int] = []
+        self._many: list[tuple[Numbers, Numbers]] = []
+
+    def add(self, term: int, place: int) -> None:
+        """Note that a term occurs in the paper at a place."""
+        self._terms.append(term)
+        self._places.append(place)
+
+    def add_many(self, terms: Numbers, places: Numbers) -> None:
+        """Note that each term occurs in the paper beside it."""
+        self._many.append((terms, places))
+
+    def pairs(self) -> tuple[Numbers, Numbers]:
+        """Return all that was noted."""
+        few = np.array(self._terms, np.intp), np.array(self._places, np.intp)
+        terms, places = zip(few, *self._many, strict=True)
+        return np.concatenate(terms), np.concatenate(places)
 
 
 class Vocabulary:
@@ -51,14 +93,12 @@ class Vocabulary:
         self._numbers: dict[str, int] = {}
         self._scopes: set[Scope] = set()
         self._prefixes: dict[str, set[int]] = {}  # first letters -> lengths of the prefixes that begin so
-        self._phrases: dict[tuple[Scope, int], dict[str, str | list[str]]] = {}  # first letters -> canonical texts
+        self._heads = Heads()  # of words and phrases
+        self._phrases: dict[tuple[Scope, int], dict[bytes, str | list[str]]] = {}  # first letters -> canonical texts
         self._exact: dict[str, list[tuple[int, Exact]]] = defaultdict(list)  # a run of letters -> terms that need it
         self._near: list[tuple[int, Near, list[int]]] = []
         self._authors: dict[str, list[tuple[int, Author]]] = defaultdict(list)  # family name -> terms
         self._ranked: list[tuple[int, Upvotes | Trending]] = []
-
-    def __len__(self) -> int:
-        return len(self._numbers)
 
     def number(self, text: str) -> int:
         """Return the number of a term given by its canonical text, a new one for a new term."""
@@ -71,10 +111,11 @@ class Vocabulary:
         return number
 
     def _prepare(self, number: int, term: Query, text: str) -> None:
-        """Note what a new term needs of a batch; words and facts need nothing, their text is looked up."""
+        """Note what a new term needs of a batch; facts need nothing, their text is looked up."""
         match term:
-            case Word():
+            case Word(word):
                 self._scopes.add(term.scope)
+                self._heads.add(word.encode())
             case Prefix(key):
                 self._scopes.add(term.scope)
                 self._prefixes.setdefault(key[:PREFIX_LETTERS], set()).add(len(key))
@@ -92,84 +133,96 @@ class Vocabulary:
                 self._ranked.append((number, term))
 
     def _note_phrase(self, phrase: str, scope: Scope, text: str) -> None:
-        letters = letters_of(phrase)
-        size = next((size for size in HEADS if len(letters) >= size), 1)
+        letters = "".join(spelled_out(phrase)).encode()
+        size = next(size for size in HEADS if len(letters) >= size)
+        head = letters[:size]
+        self._heads.add(head)
         heads = self._phrases.setdefault((scope, size), {})
-        known = heads.setdefault(letters[:size], text)
+        known = heads.setdefault(head, text)
         if isinstance(known, list):
             known.append(text)
         elif known is not text:
-            heads[letters[:size]] = [known, text]
+            heads[head] = [known, text]
 
-    def occurrences(self, papers: Sequence[Paper]) -> dict[int, Bits]:
-        """Return the papers of every term that occurs in the batch."""
-        found: dict[int, Bits] = defaultdict(int)
-        everything = self._numbers.get(canonical(Everything()))
-        if everything is not None:
-            found[everything] = (1 << len(papers)) - 1
+    def table(self, papers: Sequence[Paper]) -> Table:
+        """Return the papers of every term."""
+        found = Found()
+        if (everything := self._numbers.get(canonical(Everything()))) is not None:
+            found.add_many(np.full(len(papers), everything), np.arange(len(papers)))
+        stream = Stream(papers if self._scopes else ())
         for scope in sorted(self._scopes):
-            self._find_words(papers, scope, found)
+            row = Row(stream, scope)
+            self._find_words(stream, scope, found)
+            self._find_pairs(row, scope, found)
+            self._find_phrases(row, scope, found)
         self._find_facts(papers, found)
         self._find_authors(papers, found)
         self._find_votes(papers, found)
         self._find_exact(papers, found)
-        self._find_near(papers, found)
-        return found
+        if self._near:
+            self._find_near(papers, found)
+        return Table(len(self._numbers), found, len(papers))
 
-    def _find_words(self, papers: Sequence[Paper], scope: Scope, found: dict[int, Bits]) -> None:
-        """Look up the words, compounds, pairs, prefixes and phrases of one scope."""
-        numbers = self._numbers
-        mark = f"{scope}:" if scope else ""
-        phrases = {size: heads for (where, size), heads in self._phrases.items() if where == scope}
-        known: dict[str, Compound] = {}
-        irregular: set[str] = set()
-        papers_of: dict[str, Bits] = defaultdict(int)
-        for place, stream in enumerate(streams(papers, scope)):
-            bit = 1 << place
-            distinct = set(stream)
-            for spelled in distinct:
-                if spelled not in known:
-                    known[spelled] = compound(spelled)
-                    if known[spelled].irregular:
-                        irregular.add(spelled)
-                papers_of[spelled] |= bit
-            compounds = [each for spelled in stream if (each := known[spelled]).words]  # invisible ones hold no word
-            pairs: Iterable[str] = map(add, [each.last for each in compounds], [each.first for each in compounds[1:]])
-            for pair in numbers.keys() & (map(mark.__add__, pairs) if mark else pairs):
-                found[numbers[pair]] |= bit
-            if phrases:
-                row = Row(papers[place], scope, compounds, plain=irregular.isdisjoint(distinct))
-                for text in row.phrases(phrases):
-                    found[numbers[text]] |= bit
-        for spelled, bits in papers_of.items():
-            for label in known[spelled].labels:
-                term = numbers.get(mark + label)
+    def _find_words(self, stream: Stream, scope: Scope, found: Found) -> None:
+        """Look up the words, hyphenated compounds and prefixes that each distinct chunk offers."""
+        number_of = self._numbers.get
+        mark = _mark(scope)
+        sizes: list[int] = []  # how many terms each chunk answers to
+        terms: list[int] = []
+        for chunk in stream.chunks:
+            before = len(terms)
+            for label in chunk.labels:
+                term = number_of(mark + label)
                 if term is not None:
-                    found[term] |= bits
-            for surface in known[spelled].surfaces if self._prefixes else ():
+                    terms.append(term)
+            for surface in chunk.surfaces if self._prefixes else ():
                 for size in self._prefixes.get(surface[:PREFIX_LETTERS], ()):
-                    term = numbers.get(f"{mark}{surface[:size]}*") if len(surface) >= size else None
+                    term = number_of(f"{mark}{surface[:size]}*") if len(surface) >= size else None
                     if term is not None:
-                        found[term] |= bits
+                        terms.append(term)
+            sizes.append(len(terms) - before)
+        at, place = stream.of(scope)
+        owners, index = runs(np.array(sizes, np.intp), at)
+        found.add_many(np.array(terms, np.intp)[index], place[owners])
 
-    def _find_facts(self, papers: Sequence[Paper], found: dict[int, Bits]) -> None:
+    def _find_pairs(self, row: Row, scope: Scope, found: Found) -> None:
+        """Look up two words that the text parts and the query may not."""
+        mark = _mark(scope)
+        sizes = row.lengths[:-1] + row.lengths[1:]
+        for at in np.flatnonzero(row.joinable & self._heads.among(row.windows[:-1], sizes)).tolist():
+            term = self._numbers.get(mark + row.words[at] + row.words[at + 1])
+            if term is not None:
+                found.add(term, row.place[at])
+
+    def _find_phrases(self, row: Row, scope: Scope, found: Found) -> None:
+        """Look up the first letters from every word on, and compare what begins so with the whole phrase."""
+        for size in HEADS:
+            heads = self._phrases.get((scope, size), {})
+            for at in np.flatnonzero(self._heads.among(row.windows, size)).tolist() if heads else ():
+                start = row.starts[at]
+                texts = heads.get(row.letters[start : start + size], [])
+                for text in [texts] if isinstance(texts, str) else texts:
+                    if row.holds(at, text.partition('"')[2][:-1]):
+                        found.add(self._numbers[text], row.place[at])
+
+    def _find_facts(self, papers: Sequence[Paper], found: Found) -> None:
         for place, paper in enumerate(papers):
             stated = {
                 canonical(Fact(field, value)) for field, _, value in (fact.partition(":") for fact in facts(paper))
             }
             for text in self._numbers.keys() & stated:
-                found[self._numbers[text]] |= 1 << place
+                found.add(self._numbers[text], place)
 
-    def _find_authors(self, papers: Sequence[Paper], found: dict[int, Bits]) -> None:
+    def _find_authors(self, papers: Sequence[Paper], found: Found) -> None:
         people = ((place, author) for place, paper in enumerate(papers) for author in paper.authors if self._authors)
         for place, author in people:
             names = name_parts(author)
             for family in self._authors.keys() & {*names, *map(add, names, names[1:])}:
                 for number, term in self._authors[family]:
                     if same_person(term.names, names):
-                        found[number] |= 1 << place
+                        found.add(number, place)
 
-    def _find_votes(self, papers: Sequence[Paper], found: dict[int, Bits]) -> None:
+    def _find_votes(self, papers: Sequence[Paper], found: Found) -> None:
         votes = [(paper.upvotes, place) for place, paper in enumerate(papers) if paper.upvotes is not None]
         ranking = sorted((-count, place) for count, place in votes if count)
         for number, term in self._ranked:
@@ -177,9 +230,10 @@ class Vocabulary:
                 places = [place for _, place in ranking[: term.count]]
             else:
                 places = [place for count, place in votes if (count >= term.count) != term.below]
-            found[number] = sum(1 << place for place in places)
+            for place in places:
+                found.add(number, place)
 
-    def _find_exact(self, papers: Sequence[Paper], found: dict[int, Bits]) -> None:
+    def _find_exact(self, papers: Sequence[Paper], found: Found) -> None:
         patterns = {number: exactly(term.text) for terms in self._exact.values() for number, term in terms}
         for place, paper in enumerate(papers if patterns else ()):
             texts = {scope: [verbatim(text) for text in texts_of(paper, scope)] for scope in Scope}
@@ -187,32 +241,24 @@ class Vocabulary:
             for run in self._exact.keys() & {"", *runs}:
                 for number, term in self._exact[run]:
                     if any(map(patterns[number].search, texts[term.scope])):
-                        found[number] |= 1 << place
+                        found.add(number, place)
 
-    def _find_near(self, papers: Sequence[Paper], found: dict[int, Bits]) -> None:
+    def _find_near(self, papers: Sequence[Paper], found: Found) -> None:
+        """Read closely the papers that hold all the words."""
         readings: dict[int, Reading] = {}
+        table = Table(len(self._numbers), found, len(papers))
         for number, term, words in self._near:
-            candidates = found.get(words[0], 0)
-            for word in words[1:]:
-                candidates &= found.get(word, 0)
-            for place in positions(candidates):
+            _, places = unpacked(np.bitwise_and.reduce(table.bits[table.rows[words]], axis=0, keepdims=True))
+            for place in places.tolist():
                 if place not in readings:
                     readings[place] = Reading(papers[place])
                 if readings[place].has(term):
-                    found[number] |= 1 << place
+                    found.add(number, place)
 
 
-def positions(bits: Bits) -> list[int]:
-    """Return the numbers of the bits that are set, in order."""
-    found: list[int] = []
-    size = (bits.bit_length() + 63) // 64
-    for number, limb in enumerate(unpack(f"<{size}Q", bits.to_bytes(8 * size, "little"))):  # small ints are faster
-        left = limb
-        while left:
-            rest = left & (left - 1)
-            found.append(64 * number + (left ^ rest).bit_length() - 1)
-            left = rest
-    return found
+def _mark(scope: Scope) -> str:
+    """Return what the canonical text of a scope's terms begins with."""
+    return f"{scope}:" if scope else ""
 
 
 def _leaf(text: str) -> Leaf:

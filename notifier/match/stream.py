@@ -1,0 +1,154 @@
+"""The words of a batch in a row, as flat arrays: what every look-up of words, pairs and phrases runs over.
+
+Words written together are found by the letters that begin at each word: the row is spelled out once as bytes, and the
+first bytes from every word on are kept as one window of `WINDOW` bytes. BREAK stands between texts, so nothing is
+found across them. Memory is about a hundred bytes per word of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from notifier.match.bits import LIMB, Numbers
+from notifier.match.chunks import APART, BREAK, Chunk, chunk
+from notifier.match.reading import Squeezed, texts_of
+from notifier.model import Paper
+from notifier.query.nodes import Scope
+from notifier.query.words import FUNCTION_WORDS, Part, parts, unspaced
+
+WINDOW = 16  # bytes; two limbs
+
+Flags = NDArray[np.bool_]
+Windows = NDArray[np.uint64]  # words x 2
+
+
+class Stream:
+    """The chunks of a batch's texts: `chunks` are the distinct ones, `at` numbers them as they follow each other."""
+
+    def __init__(self, papers: Sequence[Paper]) -> None:
+        numbers = _Numbers()
+        found: list[int] = []
+        sizes: list[int] = []
+        for paper in papers:
+            for scope in (Scope.TITLE, Scope.ABSTRACT):
+                before = len(found)
+                for text in texts_of(paper, scope):
+                    found += map(numbers.__getitem__, text.split())
+                    found.append(numbers[BREAK])
+                sizes.append(len(found) - before)
+        self.chunks: list[Chunk] = list(map(chunk, numbers))
+        self.at: Numbers = np.array(found, np.intp)
+        owners = np.repeat(np.arange(len(sizes)), sizes)
+        self.place, self._abstract = owners >> 1, owners & 1 == 1
+
+    def of(self, scope: Scope) -> tuple[Numbers, Numbers]:
+        """Return the numbers and papers of the chunks of a scope."""
+        if scope == Scope.ANY:
+            return self.at, self.place
+        chosen = self._abstract if scope == Scope.ABSTRACT else ~self._abstract
+        return self.at[chosen], self.place[chosen]
+
+
+class Row:
+    """The words of the texts of a scope, APART and BREAK among them, one after another."""
+
+    def __init__(self, stream: Stream, scope: Scope) -> None:
+        at, place = stream.of(scope)
+        numbers = _Numbers()
+        sizes = np.fromiter((len(each.words) for each in stream.chunks), np.intp, len(stream.chunks))
+        known = _array(map(numbers.__getitem__, chain.from_iterable(each.words for each in stream.chunks)))
+        hyphenated = _array(chain.from_iterable(each.hyphenated for each in stream.chunks))
+        owners, index = runs(sizes, at)
+        self._distinct = list(numbers)
+        words, hyphens, places = known[index], hyphenated[index] == 1, place[owners]
+        script = np.fromiter(map(unspaced, self._distinct), np.bool_, len(self._distinct))
+        if script.any():
+            joints = np.flatnonzero(script[words[1:]] & script[words[:-1]] & (owners[1:] != owners[:-1])) + 1
+            words, hyphens = np.insert(words, joints, numbers[APART]), np.insert(hyphens, joints, False)
+            places = np.insert(places, joints, places[joints])
+            self._distinct = list(numbers)
+        self.words: list[str] = list(map(self._distinct.__getitem__, words.tolist()))
+        self.place: Numbers = places
+        self._hyphens: Flags = hyphens
+        self.letters = "".join(self.words).encode()
+        lengths = np.fromiter((len(word.encode()) for word in self._distinct), np.intp, len(self._distinct))[words]
+        ends = np.cumsum(lengths)
+        self.starts: Numbers = ends - lengths
+        self.lengths: Numbers = lengths
+        self.windows = _windows(self.letters, self.starts)
+        self.joinable = self._joinable(words)
+
+    def _joinable(self, words: Numbers) -> Flags:
+        """Tell of each word but the last whether it and the next may be one, as `query.words.joinable` does."""
+        first = [
+            word not in FUNCTION_WORDS and not unspaced(word) and word not in (BREAK, APART) for word in self._distinct
+        ]
+        second = [
+            may and not (len(word) == 1 and word.isalpha()) for may, word in zip(first, self._distinct, strict=True)
+        ]
+        return np.array(first, np.bool_)[words[:-1]] & np.array(second, np.bool_)[words[1:]]
+
+    def holds(self, at: int, phrase: str) -> bool:
+        """Tell whether a phrase begins at a word: its words as they are, or divided otherwise where that may be."""
+        words = spelled_out(phrase)
+        if self.words[at : at + len(words)] == words:
+            return True
+        letters = "".join(words).encode()
+        start = int(self.starts[at])
+        if not self.letters.startswith(letters, start):
+            return False
+        end = int(np.searchsorted(self.starts, start + len(letters)))
+        return any(first == 0 for first, _ in self._between(at, end).occurrences(Squeezed(parts(phrase))))
+
+    def _between(self, at: int, end: int) -> Squeezed:
+        """Return a few words with what stands between them."""
+        found: list[Part] = []
+        for place in range(at, end):
+            word, before = self.words[place], self.words[place - 1] if place > at else ""
+            if word != APART:
+                found.append(
+                    Part(word, word, 0, 0, before if before == APART else "-" if self._hyphens[place] else " ")
+                )
+        return Squeezed(found)
+
+
+def spelled_out(phrase: str) -> list[str]:
+    """Return the words of a canonical phrase as they stand in a row."""
+    if phrase.isascii():
+        return phrase.replace("-", " ").split(" ")
+    return [word for part in parts(phrase) for word in ((APART, part.word) if part.gap == APART else (part.word,))]
+
+
+def runs(sizes: Numbers, chosen: Numbers) -> tuple[Numbers, Numbers]:
+    """Return the elements of the runs that were chosen, out of runs that lie one after another.
+
+    Of each element, in order: which choice it belongs to, and its index.
+    """
+    counts = sizes[chosen]
+    owners = np.repeat(np.arange(len(chosen)), counts)
+    shift = (np.cumsum(sizes) - sizes)[chosen] - (np.cumsum(counts) - counts)
+    return owners, np.arange(len(owners)) + shift[owners]
+
+
+class _Numbers(dict[str, int]):
+    """Strings numbered as they come."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
+        return number
+
+
+def _array(values: Iterable[int]) -> Numbers:
+    return np.fromiter(values, np.intp)
+
+
+def _windows(letters: bytes, starts: Numbers) -> Windows:
+    """Return the first bytes from each start on, zeros past the end."""
+    octets = np.frombuffer(letters + bytes(WINDOW), np.uint8)
+    every: NDArray[Any] = np.lib.stride_tricks.sliding_window_view(octets, WINDOW)
+    return every[starts].view(LIMB)
