@@ -98,7 +98,7 @@ def compounds_in(text: str) -> re.Pattern[str]:
 
 def word_of(spelled: str, surface: str) -> str:
     """Return a folded word without its plural; capitals before a small s are one whatever the tables say ("GPs")."""
-    return surface[:-1] if spelled[-1] == "s" and _ACRONYMS(spelled) else singular(surface)
+    return singular(surface[:-1] if spelled[-1] == "s" and _ACRONYMS(spelled) else surface)
 
 
 @lru_cache(maxsize=65_536)
