@@ -24,11 +24,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from notifier import __version__, log, pipeline
 from notifier.config import Config, sender_parts
+from notifier.confine import confine
 from notifier.deliver import relay
 from notifier.digest import Letterhead
-from notifier.fetch import Client, client
+from notifier.fetch import client
+from notifier.intake import Intake, Queries
 from notifier.model import Listing, Poll
-from notifier.pipeline import Desk, Drained, Queries, Shelf
+from notifier.pipeline import Desk, Drained, Shelf
 from notifier.store import Store, open_store
 from notifier.templates import Templates
 from notifier.web import Site, application
@@ -49,8 +51,7 @@ class Running:
 
     config: Config
     store: Store
-    client: Client
-    queries: Queries
+    intake: Intake
     desk: Desk
     shelf: Shelf
     clock: Clock
@@ -70,6 +71,8 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
         fetching = await stack.enter_async_context(client(config.contact, __version__))
+        worker = await stack.enter_async_context(confine())
+        intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
         sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
                         starttls=config.mail.encryption)  # fmt: skip
         stack.push_async_callback(sending.close)
@@ -89,7 +92,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         )
         shelf = Shelf(config.path(config.feeds), config.base_url)
         yield Running(
-            config=config, store=store, client=fetching, queries=Queries(), desk=desk, shelf=shelf, clock=clock
+            config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
         )  # fmt: skip
 
 
@@ -173,7 +176,10 @@ async def _is_due(store: Store, listing: Listing, now: datetime) -> bool:
 
 
 async def _poll(running: Running, listing: Listing) -> Poll:
-    return await pipeline.poll(listing, running.store, running.client, running.queries, running.clock())
+    """Poll a listing, then read the past days that turn out to have been missed."""
+    done = await pipeline.poll(listing, running.intake, running.clock())
+    await pipeline.catch_up(listing, running.intake, running.clock())
+    return done
 
 
 async def _send(running: Running, stop: asyncio.Event) -> Drained:

@@ -52,6 +52,12 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     return Diff(changes, outcome, reason, known, counts=not track.records_only)
 
 
+def shows_unseen(batch: Batch, seen: Seen) -> bool:
+    """Tell whether a page shows a paper that its listing has not shown before."""
+    stored = (_stored(paper, seen) for paper in batch.papers)
+    return any(known is None or not known.here for known in stored)
+
+
 def join(batches: Sequence[Batch]) -> Batch:
     """Return the pages of one listing as one batch; what the first page says of the day counts."""
     first, *rest = batches

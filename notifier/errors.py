@@ -44,6 +44,21 @@ class PageError(NotifierError):
         super().__init__(reason)
 
 
+class ParserKilled(PageError):
+    """The page cost more than a page may, or crashed the parser: the process that read it is gone."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the parser was killed: {cause}")
+
+
+class ParserFailed(PageError):
+    """The parser raised what no parser should; `traceback` is for the log."""
+
+    def __init__(self, reason: str, traceback: str) -> None:
+        self.traceback = traceback
+        super().__init__(reason)
+
+
 class QueryError(NotifierError):
     """A query cannot be understood; `column` is 1-based in `text`, `suggestion` is the nearest valid query, if any."""
 

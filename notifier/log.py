@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from datetime import date
 
 from notifier.address import display
 from notifier.errors import RelayTrouble, TemplateError
@@ -52,8 +53,22 @@ def polled(poll: Poll) -> None:
     _event(level, "polled", listing=poll.listing, outcome=poll.outcome, new=poll.new, reason=poll.reason)
 
 
-def parser_crashed(listing: str, fault: BaseException) -> None:
-    _log.error("parser_crashed listing=%s", _value(listing), exc_info=fault)
+def gap_failed(listing: str, day: date, reason: str) -> None:
+    _event(logging.WARNING, "past_day_failed", listing=listing, day=day, reason=reason)
+
+
+def parser_crashed(listing: str, reason: str, traceback: str) -> None:
+    """A parser raised what it should not; its traceback follows indented, for a page may have a part in it."""
+    lines = "".join(f"\n    {_safe(line)}" for line in traceback.splitlines())
+    _log.error("parser_crashed listing=%s reason=%s%s", _value(listing), _value(reason), lines)
+
+
+def parser_killed(listing: str, reason: str, kills: int) -> None:
+    _event(logging.WARNING, "parser_killed", listing=listing, reason=reason, kills=kills)
+
+
+def parser_unlimited(refused: str) -> None:
+    _event(logging.WARNING, "parser_unlimited", refused=refused, effect="hostile pages may cost more than they should")
 
 
 def queued(groups: int) -> None:
@@ -115,6 +130,9 @@ def _event(level: int, event: str, **values: object) -> None:
 
 
 def _value(value: object) -> str:
-    text = str(value)[:MOST_CHARACTERS]
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    safe = _safe(str(value)[:MOST_CHARACTERS])
     return '"' + safe.replace('"', "'") + '"' if " " in safe or not safe else safe
+
+
+def _safe(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

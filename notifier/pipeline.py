@@ -19,172 +19,64 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifier import log
+from notifier.backfill import MOST_TRIES
 from notifier.compose import compose
 from notifier.deliver import Relay
-from notifier.diff import batch_keys, diff, unchanged
 from notifier.digest import Letterhead, digest
-from notifier.errors import AddressError, FetchError, NotifierError, PageError, QueryError, RelayTrouble, SeenMeanwhile
+from notifier.errors import AddressError, FetchError, NotifierError, PageError, RelayTrouble
 from notifier.feed import rss
-from notifier.fetch import Client, fetch
 from notifier.files import replace_file
-from notifier.match import QuerySet, match, volatile
+from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
 from notifier.model import (
-    Batch,
-    Change,
-    ChangeKind,
     Channel,
-    Diff,
     Envelope,
     FeedItem,
-    First,
-    Hit,
     Listing,
-    ListingState,
     Marks,
     OutboxState,
-    Outcome,
-    Page,
     Poll,
-    QueryId,
     QueuedMessage,
-    Track,
     Validators,
 )
-from notifier.parse import parse
-from notifier.query import parse as parse_query
 from notifier.store import Store
 from notifier.templates import Templates
 
-LOOKS = 5  # how often a poll looks again when another one recorded the same papers in between
-LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps failing
-FORBIDDEN_PAUSE = timedelta(hours=24)  # after 403: the site does not want us; ask no more than daily
 LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
 CLAIM = 20  # messages claimed at once
 RELAY_PAUSE = timedelta(minutes=5)  # before the relay is asked again after it would not talk to us
 PERMANENT_PAUSE = timedelta(minutes=15)  # the same after it said so for good (login, TLS): a person must mend it
 FEED_ITEMS = 100
 FEED_FILE = "papers.rss"
-NO_QUERY = QueryId(0)  # before the first
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the date of a feed that has never had an item
 
 
 # --- poll -------------------------------------------------------------------------------------------------------------
 
 
-async def poll(listing: Listing, store: Store, client: Client, queries: Queries, now: datetime) -> Poll:
+async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
     """Read a listing once and record what became of it; every way it can end is an outcome, none is an exception."""
-    state = await store.listing_state(listing.name)
-    track = Track(
-        last_fresh_at=state.fresh_at if state else None,
-        stale_after=listing.stale_after,
-        records_only=listing.first is First.RECORD and not (state and state.primed),
-    )
+    state = await intake.store.listing_state(listing.name)
     try:
-        page = await fetch(client, listing, state.validators if state else Validators())
-        if page is None:
-            return await _record_unchanged(listing, store, unchanged(track, now), now)
-        batch = _parse(page, listing)
+        gathered = await gather(listing, intake, state.validators if state else Validators(), now)
+        if gathered is None:
+            return await record_unchanged(listing, intake, state, now)
+        batch, validators = gathered
+        return await record(listing, intake, batch, state, now, validators=validators)
     except (FetchError, PageError) as trouble:
-        return await _record_failure(listing, store, state, trouble, now)
-    for _ in range(LOOKS):
-        seen = await store.seen(batch_keys(batch), listing.name)
-        result = diff(batch, seen, track, now)
-        if result.outcome is Outcome.FAILED:
-            return await _record_failure(listing, store, state, PageError(result.reason), now)
-        await load_queries(queries, store)
-        hits = find_hits(result.changes, queries) if result.counts else []
-        done = _poll(listing, result, now, batch)
+        return await record_failure(listing, intake, state, trouble, now)
+
+
+async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll]:
+    """Read the past days of a listing that were missed, oldest first; what they bring is owed late, but once."""
+    done: list[Poll] = []
+    for day in await intake.store.gaps(listing.name):
         try:
-            await store.record_poll(
-                done, result, hits, page.validators,
-                seen=seen, queries_up_to=queries.latest, next_poll_at=now + listing.poll,
-            )  # fmt: skip
-        except SeenMeanwhile:
-            continue
-        log.polled(done)
-        return done
-    return await _record_failure(listing, store, state, PageError("its papers keep being recorded elsewhere"), now)
-
-
-@dataclass(slots=True)
-class Queries:
-    """Every query, ready to match; kept between polls, so that one more subscription costs one more query only."""
-
-    every: QuerySet = field(default_factory=QuerySet)
-    waiting: QuerySet = field(default_factory=QuerySet)  # those that a known paper may pass later: votes, code
-    latest: QueryId = NO_QUERY
-
-
-async def load_queries(queries: Queries, store: Store) -> None:
-    """Add the queries that were subscribed to since the last look; one that cannot be read stops no other."""
-    for query_id, text in await store.queries(queries.latest):
-        queries.latest = query_id
-        try:
-            query = parse_query(text)
-        except QueryError as fault:
-            log.query_unreadable(text, str(fault))
-            continue
-        queries.every.add(query_id, query)
-        if volatile(query):
-            queries.waiting.add(query_id, query)
-
-
-def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hit]:
-    """Match what is news against every query; what we knew only where votes or code make it pass a query just now."""
-    news = [position for position, change in enumerate(changes) if change.kind is ChangeKind.NEW]
-    hits = [Hit(hit.query, news[hit.paper]) for hit in match([changes[i].paper for i in news], queries.every)]
-    known = [position for position, change in enumerate(changes) if change.kind is ChangeKind.KNOWN and change.before]
-    passed = set(match([changes[i].before or changes[i].paper for i in known], queries.waiting))
-    now = match([changes[i].paper for i in known], queries.waiting)
-    return hits + [Hit(hit.query, known[hit.paper]) for hit in now if hit not in passed]
-
-
-def _parse(page: Page, listing: Listing) -> Batch:
-    """Parse a page; a parser that fails in a way it should not is this page's failure, not the program's."""
-    try:
-        return parse(page, listing.format)
-    except PageError:
-        raise
-    except Exception as fault:
-        log.parser_crashed(listing.name, fault)
-        raise PageError(f"the parser of {listing.format} failed: {type(fault).__name__}") from fault
-
-
-def _poll(listing: Listing, result: Diff, now: datetime, batch: Batch | None = None) -> Poll:
-    return Poll(
-        listing=listing.name,
-        polled_at=now,
-        outcome=result.outcome,
-        reason=result.reason,
-        listed_on=batch.listed_on if batch else None,
-        day_text=batch.day_text if batch else "",
-        read=len(batch.papers) if batch else 0,
-        stated=batch.stated if batch else None,
-        new=sum(change.kind is ChangeKind.NEW for change in result.changes) if result.counts else 0,
-    )
-
-
-async def _record_unchanged(listing: Listing, store: Store, result: Diff, now: datetime) -> Poll:
-    done = _poll(listing, result, now)
-    await store.record_unchanged(done, now + listing.poll)
-    log.polled(done)
-    return done
-
-
-async def _record_failure(
-    listing: Listing, store: Store, state: ListingState | None, trouble: FetchError | PageError, now: datetime
-) -> Poll:
-    """Record why a poll failed and wait longer each time, as long as the server asks for at least."""
-    done = _poll(listing, Diff((), Outcome.FAILED, trouble.reason), now)
-    failures = state.failures if state else 0
-    pause = max(listing.poll, min(listing.poll * 2 ** min(failures, 10), LONGEST_BACKOFF))
-    if isinstance(trouble, FetchError):
-        if trouble.retry_after is not None:
-            pause = max(pause, trouble.retry_after)
-        if trouble.status == 403:
-            pause = max(pause, FORBIDDEN_PAUSE)
-    await store.record_failure(done, now + pause)
-    log.polled(done)
+            done.append(await read_past_day(listing, intake, day, now))
+        except (FetchError, PageError) as trouble:
+            await intake.store.gap_failed(listing.name, day, trouble.reason, MOST_TRIES)
+            log.gap_failed(listing.name, day, trouble.reason)
+            if isinstance(trouble, FetchError):
+                break  # the site is in trouble: the other days wait too
     return done
 
 

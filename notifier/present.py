@@ -85,16 +85,24 @@ def digest(value: Digest, *, full: int | None = None, brief: int | None = None) 
     }
 
 
-def home(batches: Sequence[Coverage], papers: Iterable[Paper], waiting: Iterable[str], feed_url: str) -> Plain:
+def home(
+    batches: Sequence[Coverage],
+    papers: Sequence[Paper],
+    waiting: Iterable[str],
+    feed_url: str,
+    met: Sequence[date] = (),
+) -> Plain:
     """Return what the first page sees: the last poll of each listing, the newest papers; times in UTC.
 
     `waiting` names all listings; those without a batch were not read yet. `feed_url` is ours and may be relative.
+    `met` are the days on which the papers were first met, shown instead of where they were read.
     """
+    days = [[short_day(day)] for day in met] or [[] for _ in papers]
     read = {batch.listing for batch in batches}
     return {
         "coverage": coverage(batches),
         "waiting": phrases((name for name in waiting if name not in read), BATCHES_SHOWN),
-        "papers": [paper(each) for each in papers],
+        "papers": [paper(each, listings=day) for each, day in zip(papers, days, strict=True)],
         "feed_url": feed_url,
     }
 
@@ -189,17 +197,18 @@ def coverage(batches: Sequence[Coverage], zone: tzinfo = UTC) -> Plain:
 
 
 def covered(batch: Coverage, zone: tzinfo) -> Plain:
-    """Return one batch in words: "90 of 90 read, 73 new"."""
+    """Return one batch in words: "90 of 90 read, 73 new", or why there is nothing new; never both for one thing."""
     read = f"{batch.read} of {batch.stated} read" if batch.stated is not None else f"{batch.read} read"
     polled = batch.polled_at.astimezone(zone)
+    reason = "" if batch.outcome is Outcome.FRESH else clean(batch.reason, PHRASE_MAX)
     return {
         "listing": clean(batch.listing, PHRASE_MAX),
         "day": short_day(batch.listed_on or polled.date()),
         "polled_at": f"{short_day(polled.date())}, {polled:%H:%M %Z}",
-        "counts": f"{read}, {batch.new} new" if batch.read or batch.stated else "",
+        "counts": f"{read}, {batch.new} new" if (batch.read or batch.stated) and (batch.new or not reason) else "",
         "outcome": str(batch.outcome),
         "words": OUTCOME_WORDS[batch.outcome],
-        "reason": clean(batch.reason, PHRASE_MAX),
+        "reason": reason,
         "trouble": batch.outcome in TROUBLE,
     }
 

@@ -9,6 +9,8 @@ import pytest
 
 from notifier import pipeline
 from notifier.errors import DatabaseInUse
+from notifier.fetch import fetch
+from notifier.intake import load_queries
 from notifier.model import Cadence, OutboxState, Outcome
 from tests.servers.http import Answer
 from tests.servers.smtp import post
@@ -38,7 +40,7 @@ async def test_g1_a_crash_before_the_commit_of_a_poll_loses_nothing(installation
     async with installation.opened() as running:
         (listing,) = running.config.listings
         state = await running.store.listing_state("daily")
-        assert await pipeline.fetch(running.client, listing, state.validators) is not None
+        assert await fetch(running.intake.client, listing, state.validators) is not None
     await installation.run()
     assert installation.titles(READER, OLD + NEW) == [NEW]
 
@@ -59,11 +61,10 @@ async def test_g1_a_query_added_while_a_page_is_being_read_is_matched_too(instal
     await primed(installation)
     installation.pages.put("/daily", text_page(*NEW), etag='"new"')
     async with installation.opened() as running:
-        queries = pipeline.Queries()
-        await pipeline.load_queries(queries, running.store)
+        await load_queries(running.intake.queries, running.store)
         await installation_subscribe(running, "second@example.org", "ferries", installation.now)
         (listing,) = running.config.listings
-        poll = await pipeline.poll(listing, running.store, running.client, queries, installation.now)
+        poll = await pipeline.poll(listing, running.intake, installation.now)
         assert poll.new == 2
     await installation.run()
     assert installation.titles("second@example.org", NEW) == [[NEW[1]]]
@@ -88,10 +89,7 @@ async def test_g1_two_listings_polled_at_once_record_a_paper_once_and_owe_it(ins
         installation.pages.put(f"/{name}", text_page(*NEW))
     async with installation.opened() as running:
         polls = await asyncio.gather(
-            *(
-                pipeline.poll(listing, running.store, running.client, running.queries, installation.now)
-                for listing in running.config.listings
-            )
+            *(pipeline.poll(listing, running.intake, installation.now) for listing in running.config.listings)
         )
     assert sorted(poll.new for poll in polls) == [0, 2]
     await installation.run()
@@ -367,7 +365,7 @@ async def test_g6_a_message_that_cannot_be_composed_is_held_and_the_others_leave
     installation.pages.put("/daily", text_page(*NEW))
     async with installation.opened() as running:
         (listing,) = running.config.listings
-        await pipeline.poll(listing, running.store, running.client, running.queries, installation.now)
+        await pipeline.poll(listing, running.intake, installation.now)
         async with running.store._database.write() as connection:
             await connection.exec_driver_sql("UPDATE subscriber SET email = 'not an address' WHERE id = 1")
         await pipeline.queue_digests(running.store, running.desk.head, installation.now)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
+from statistics import median
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, exists, func, insert, select, update
+from sqlalchemy import RowMapping, Table, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import SeenMeanwhile
@@ -34,6 +35,7 @@ from notifier.store import schema
 from notifier.store.engine import Database, chunks
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 
+DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
 
 
@@ -48,6 +50,46 @@ class Papers:
         async with self._database.read() as connection:
             row = (await connection.execute(select(schema.listing).filter_by(name=name))).mappings().first()
         return listing_state(row) if row else None
+
+    async def history(self, name: str, weekday: int | None) -> tuple[date | None, int | None]:
+        """Return the newest day that a listing was dated, and the median size of its last batches of a weekday."""
+        table = schema.poll
+        dated = table.c.listing == name, table.c.outcome != Outcome.FAILED
+        async with self._database.read() as connection:
+            newest = await connection.scalar(select(func.max(table.c.listed_on)).where(*dated))
+            sizes = await connection.execute(
+                select(table.c.listed_on, func.max(table.c.read))
+                .where(*dated, table.c.listed_on.is_not(None))
+                .group_by(table.c.listed_on)
+                .order_by(table.c.listed_on.desc())
+                .limit(DAYS_LOOKED_BACK)
+            )
+            usual = [size for day, size in sizes if day.weekday() == weekday and day != newest]
+        return newest, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None
+
+    async def gaps(self, name: str) -> list[date]:
+        """Return the past days of a listing that are still to be read, oldest first."""
+        table = schema.gap
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(table.c.day).filter_by(listing=name, given_up=False).order_by(table.c.day)
+            )
+            return list(rows.scalars())
+
+    async def gap_failed(self, name: str, day: date, reason: str, most_tries: int) -> None:
+        """Record that a past day could not be read; after `most_tries` it is given up."""
+        table = schema.gap
+        this = table.c.listing == name, table.c.day == day
+        async with self._database.write() as connection:
+            tries = (await connection.scalar(select(table.c.tries).where(*this)) or 0) + 1
+            change = update(table).where(*this).values(tries=tries, given_up=tries >= most_tries, reason=reason)
+            await connection.execute(change)
+
+    async def lost_days(self) -> list[tuple[str, date, str]]:
+        """Return the past days that were given up, (listing, day, reason) each."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(schema.gap).filter_by(given_up=True).order_by(schema.gap.c.day))
+            return [(row.listing, row.day, row.reason) for row in rows]
 
     async def seen(self, keys: Iterable[str], listing: str) -> Seen:
         """Return every stored paper that has one of these identity keys, under each of the keys they have."""
@@ -75,16 +117,19 @@ class Papers:
         poll: Poll,
         result: Diff,
         hits: Sequence[Hit],
-        validators: Validators,
+        validators: Validators | None,
         *,
         seen: Seen,
         queries_up_to: QueryId,
         next_poll_at: datetime,
+        gaps: Sequence[date] = (),
+        closes: date | None = None,
     ) -> PollId:
         """Store in one transaction: the poll, its papers, the hits they cause, the page's validators.
 
-        `hits` name changes by their position in `result.changes`. Raises SeenMeanwhile, having stored nothing, when a
-        paper of this batch or a query was added after the caller looked: look again.
+        `hits` name changes by their position in `result.changes`; `validators` are None for a page that is not the
+        listing's own; `gaps` are past days found missing, `closes` is the one that this poll read. Raises
+        SeenMeanwhile, having stored nothing, when a paper of this batch or a query was added after the caller looked.
         """
         async with self._database.write() as connection:
             if not self._database.is_sqlite:
@@ -101,10 +146,9 @@ class Papers:
                     self._database.insert(schema.hit).on_conflict_do_nothing(),
                     [{"query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id} for hit in hits],
                 )
-            await self._update_listing(
-                connection, poll, next_poll_at, etag=validators.etag, last_modified=validators.last_modified,
-                primed=True,
-            )  # fmt: skip
+            await self._keep_gaps(connection, poll.listing, gaps, closes)
+            page = {"etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
+            await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
         return poll_id
 
     async def record_unchanged(self, poll: Poll, next_poll_at: datetime) -> PollId:
@@ -151,6 +195,16 @@ class Papers:
         rows = [{"paper_id": paper_id, "listing": listing, "poll_id": poll_id} for paper_id in sorted(papers)]
         if rows:
             await connection.execute(self._database.insert(schema.sighting).on_conflict_do_nothing(), rows)
+
+    async def _keep_gaps(
+        self, connection: AsyncConnection, name: str, gaps: Sequence[date], closes: date | None
+    ) -> None:
+        if gaps:
+            rows = [{"listing": name, "day": day, "tries": 0, "given_up": False, "reason": ""} for day in gaps]
+            await connection.execute(self._database.insert(schema.gap).on_conflict_do_nothing(), rows)
+        if closes:
+            closed = delete(schema.gap).where(schema.gap.c.listing == name, schema.gap.c.day == closes)
+            await connection.execute(closed)
 
     async def _update_listing(
         self, connection: AsyncConnection, poll: Poll, next_poll_at: datetime, **page: Any

@@ -107,6 +107,28 @@ poll = Table(
     sqlite_autoincrement=True,
 )
 
+kill = Table(  # pages that killed the process which parses, and how often
+    "kill",
+    metadata,
+    Column("listing", String(100), primary_key=True),
+    Column("content_hash", String(64), primary_key=True),
+    Column("times", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+gap = Table(  # a past day of a listing that is still to be read, or was given up
+    "gap",
+    metadata,
+    Column("listing", String(100), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("given_up", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 paper = Table(
     "paper",
     metadata,

@@ -12,6 +12,16 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
+        "gap",
+        sa.Column("listing", sa.String(length=100), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("given_up", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("listing", "day", name=op.f("pk_gap")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "listing",
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("etag", sa.Text(), nullable=True),
@@ -41,6 +51,16 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_poll_listing_id", "poll", ["listing", "id"], unique=False)
+    op.create_table(
+        "kill",
+        sa.Column("listing", sa.String(length=100), nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("listing", "content_hash", name=op.f("pk_kill")),
+        sqlite_with_rowid=False,
+    )
 
     op.create_table(
         "query",

@@ -1,0 +1,271 @@
+"""Intake: from a listing's page to commit point 1 - the parts of which `pipeline.poll` is made.
+
+`gather` fetches and parses, `record` diffs, matches and stores. A page that kills the parser again and again is
+quarantined: it fails without being parsed until it changes (P9). If power fails anywhere here, the page is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+from notifier import __version__, log
+from notifier.backfill import days_to_read
+from notifier.confine import Worker
+from notifier.diff import batch_keys, diff, join, shows_unseen, unchanged
+from notifier.errors import FetchError, PageError, ParserFailed, ParserKilled, QueryError, SeenMeanwhile
+from notifier.fetch import Client, fetch
+from notifier.match import QuerySet, match, volatile
+from notifier.model import (
+    Batch,
+    Change,
+    ChangeKind,
+    Diff,
+    First,
+    Hit,
+    Listing,
+    ListingState,
+    Outcome,
+    Page,
+    Poll,
+    QueryId,
+    Track,
+    Validators,
+)
+from notifier.parse import past
+from notifier.query import parse as parse_query
+from notifier.store import Store
+
+LOOKS = 5  # how often a poll looks again when another one recorded the same papers in between
+KILLS_ALLOWED = 3  # of the parser by one page, before it is quarantined
+MOST_PAGES = 20  # of one listing in one poll
+LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps failing
+FORBIDDEN_PAUSE = timedelta(hours=24)  # after 403: the site does not want us; ask no more than daily
+NO_QUERY = QueryId(0)  # before the first
+
+
+@dataclass(slots=True)
+class Queries:
+    """Every query, ready to match; kept between polls, so that one more subscription costs one more query only."""
+
+    every: QuerySet = field(default_factory=QuerySet)
+    waiting: QuerySet = field(default_factory=QuerySet)  # those that a known paper may pass later: votes, code
+    latest: QueryId = NO_QUERY
+
+
+async def load_queries(queries: Queries, store: Store) -> None:
+    """Add the queries that were subscribed to since the last look; one that cannot be read stops no other."""
+    for query_id, text in await store.queries(queries.latest):
+        queries.latest = query_id
+        try:
+            query = parse_query(text)
+        except QueryError as fault:
+            log.query_unreadable(text, str(fault))
+            continue
+        queries.every.add(query_id, query)
+        if volatile(query):
+            queries.waiting.add(query_id, query)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What reading a listing needs: the edges, and every query."""
+
+    store: Store
+    client: Client
+    worker: Worker
+    queries: Queries
+
+
+# --- fetch and parse --------------------------------------------------------------------------------------------------
+
+
+async def gather(listing: Listing, intake: Intake, known: Validators, now: datetime) -> tuple[Batch, Validators] | None:
+    """Fetch and parse a listing, all its pages, as one batch; None when it is as it was (304).
+
+    A page that brings nothing unseen ends the paging: what follows is older still.
+    """
+    page = await fetch(intake.client, listing, known)
+    if page is None:
+        return None
+    batches = [await _parse(page, listing, intake, now)]
+    while (url := batches[-1].next_url) and len(batches) < MOST_PAGES:
+        seen = await intake.store.seen(batch_keys(batches[-1]), listing.name)
+        if not shows_unseen(batches[-1], seen):
+            break
+        further = await fetch(intake.client, replace(listing, url=url), Validators())
+        assert further is not None, "a request without validators is never answered 304"
+        batches.append(await _parse(further, listing, intake, now))
+    return join(batches), page.validators
+
+
+async def _parse(page: Page, listing: Listing, intake: Intake, now: datetime) -> Batch:
+    """Parse a page in the worker process, unless it has killed that process too often (P9)."""
+    earlier = await intake.store.kills(listing.name)
+    if earlier:
+        mark = fingerprint(page, listing)
+        for kill in earlier:
+            if kill.content_hash == mark and kill.times >= KILLS_ALLOWED:
+                raise PageError(_quarantined(kill.times, kill.reason))
+    try:
+        return await intake.worker.parse(page, listing.format, listing.selectors)
+    except ParserFailed as fault:
+        log.parser_crashed(listing.name, fault.reason, fault.traceback)
+        raise
+    except ParserKilled as fault:
+        times = await intake.store.record_kill(listing.name, fingerprint(page, listing), fault.reason, now)
+        log.parser_killed(listing.name, fault.reason, times)
+        if times >= KILLS_ALLOWED:
+            raise PageError(_quarantined(times, fault.reason)) from fault
+        raise
+
+
+def fingerprint(page: Page, listing: Listing) -> str:
+    """Return a hash of all that a page's parsing depends on: a new version of the program reads it again."""
+    how = f"{__version__}\n{listing.format}\n{sorted(listing.selectors.items())}\n{page.media_type}\n{page.charset}\n"
+    return hashlib.sha256(how.encode() + page.content).hexdigest()
+
+
+def _quarantined(times: int, reason: str) -> str:
+    return f"quarantined: {reason}, {times} times; `notifier` parses it again when it changes"
+
+
+# --- diff, match and record -------------------------------------------------------------------------------------------
+
+
+async def record(
+    listing: Listing,
+    intake: Intake,
+    batch: Batch,
+    state: ListingState | None,
+    now: datetime,
+    *,
+    validators: Validators,
+) -> Poll:
+    """Record what a listing shows today, with its validators and the past days that it turned out to have missed.
+
+    Raises PageError for a batch that contradicts itself: nothing of it is recorded.
+    """
+    track = await _track(listing, intake.store, state, batch)
+    gaps = days_to_read(listing.url, listing.format, track.listed_on, batch.listed_on)
+    return await _record(
+        listing, intake, batch, track, now, validators=validators, next_poll_at=now + listing.poll, gaps=gaps
+    )
+
+
+async def read_past_day(listing: Listing, intake: Intake, day: date, now: datetime) -> Poll:
+    """Read what a listing showed on a past day and record it as late. Raises FetchError or PageError."""
+    where = past(listing.url, listing.format, day)
+    state = await intake.store.listing_state(listing.name)
+    if where is None or state is None:
+        raise PageError("the listing keeps no past days any more: its URL or format was changed")
+    then = replace(listing, url=where[0], format=where[1])
+    gathered = await gather(then, intake, Validators(), now)
+    assert gathered is not None, "a request without validators is never answered 304"
+    batch, _ = gathered
+    if batch.papers and batch.listed_on != day:
+        raise PageError(f"asked for {day}, got a page of {batch.listed_on or batch.day_text or 'no day'}")
+    batch = replace(batch, listed_on=day)
+    return await _record(then, intake, batch, Track(), now, next_poll_at=state.next_poll_at, closes=day)
+
+
+async def record_unchanged(listing: Listing, intake: Intake, state: ListingState | None, now: datetime) -> Poll:
+    """Record that a page is as it was."""
+    result = unchanged(await _track(listing, intake.store, state), now)
+    done = _poll(listing, result, now)
+    await intake.store.record_unchanged(done, now + listing.poll)
+    log.polled(done)
+    return done
+
+
+async def record_failure(
+    listing: Listing, intake: Intake, state: ListingState | None, trouble: FetchError | PageError, now: datetime
+) -> Poll:
+    """Record why a poll failed and wait longer each time, as long as the server asks for at least."""
+    done = _poll(listing, Diff((), Outcome.FAILED, trouble.reason), now)
+    failures = state.failures if state else 0
+    pause = max(listing.poll, min(listing.poll * 2 ** min(failures, 10), LONGEST_BACKOFF))
+    if isinstance(trouble, FetchError):
+        if trouble.retry_after is not None:
+            pause = max(pause, trouble.retry_after)
+        if trouble.status == 403:
+            pause = max(pause, FORBIDDEN_PAUSE)
+    await intake.store.record_failure(done, now + pause)
+    log.polled(done)
+    return done
+
+
+async def _record(
+    listing: Listing,
+    intake: Intake,
+    batch: Batch,
+    track: Track,
+    now: datetime,
+    *,
+    next_poll_at: datetime,
+    validators: Validators | None = None,
+    gaps: Sequence[date] = (),
+    closes: date | None = None,
+) -> Poll:
+    """Diff, match and record a batch: commit point 1. Looks again when another poll recorded the same papers.
+
+    Raises PageError for a batch that contradicts itself: nothing of it is recorded.
+    """
+    for _ in range(LOOKS):
+        seen = await intake.store.seen(batch_keys(batch), listing.name)
+        result = diff(batch, seen, track, now)
+        if result.outcome is Outcome.FAILED:
+            raise PageError(result.reason)
+        if closes:
+            result = replace(result, reason=f"late, for {closes}: {result.reason}")
+        await load_queries(intake.queries, intake.store)
+        hits = find_hits(result.changes, intake.queries) if result.counts else []
+        done = _poll(listing, result, now, batch)
+        try:
+            await intake.store.record_poll(
+                done, result, hits, validators,
+                seen=seen, queries_up_to=intake.queries.latest, next_poll_at=next_poll_at, gaps=gaps, closes=closes,
+            )  # fmt: skip
+        except SeenMeanwhile:
+            continue
+        log.polled(done)
+        return done
+    raise PageError("its papers keep being recorded elsewhere")
+
+
+async def _track(listing: Listing, store: Store, state: ListingState | None, batch: Batch | None = None) -> Track:
+    weekday = batch.listed_on.weekday() if batch and batch.listed_on else None
+    listed_on, usual = await store.history(listing.name, weekday)
+    return Track(
+        last_fresh_at=state.fresh_at if state else None,
+        stale_after=listing.stale_after,
+        records_only=listing.first is First.RECORD and not (state and state.primed),
+        listed_on=listed_on,
+        usual=usual,
+    )
+
+
+def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hit]:
+    """Match what is news against every query; what we knew only where votes or code make it pass a query just now."""
+    news = [position for position, change in enumerate(changes) if change.kind is ChangeKind.NEW]
+    hits = [Hit(hit.query, news[hit.paper]) for hit in match([changes[i].paper for i in news], queries.every)]
+    known = [position for position, change in enumerate(changes) if change.kind is ChangeKind.KNOWN and change.before]
+    passed = set(match([changes[i].before or changes[i].paper for i in known], queries.waiting))
+    now = match([changes[i].paper for i in known], queries.waiting)
+    return hits + [Hit(hit.query, known[hit.paper]) for hit in now if hit not in passed]
+
+
+def _poll(listing: Listing, result: Diff, now: datetime, batch: Batch | None = None) -> Poll:
+    return Poll(
+        listing=listing.name,
+        polled_at=now,
+        outcome=result.outcome,
+        reason=result.reason,
+        listed_on=batch.listed_on if batch else None,
+        day_text=batch.day_text if batch else "",
+        read=len(batch.papers) if batch else 0,
+        stated=batch.stated if batch else None,
+        new=sum(change.kind is ChangeKind.NEW for change in result.changes) if result.counts else 0,
+    )
