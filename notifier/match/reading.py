@@ -1,13 +1,13 @@
 """Read one paper closely: where each term of a query occurs in it, and whether a query holds.
 
-This is what a query means. The index over a batch (`vocabulary`) finds the same papers faster and is tested against this.
+This is what a query means. The index over a batch (`vocabulary`) finds the same papers faster: a test compares them.
 Everything takes time linear in the text, per term.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from notifier.model import AnnounceType, Paper, Span
@@ -36,12 +36,53 @@ TextTerm = Word | Phrase | Near | Prefix | Exact
 TYPES = {None: "new", AnnounceType.NEW: "new", AnnounceType.CROSS: "cross"}  # the rest is revised
 
 
-class Text:
+class Words:
+    """Words in a row, with what joins them; every answer is in ranges of words."""
+
+    def __init__(self, found: Sequence[Part]) -> None:
+        self.parts = found
+
+    @cached_property
+    def joined(self) -> dict[str, list[tuple[int, int]]]:
+        """Every word, hyphenated compound and joinable pair, written together, and where each stands."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for i, j, together in self.written_together():
+            found.setdefault(together, []).append((i, j))
+        return found
+
+    def written_together(self, *, surface: bool = False) -> Iterator[tuple[int, int, str]]:
+        """Yield every word, hyphenated compound and joinable pair as `(first, end, written together)`."""
+        for i, part in enumerate(self.parts):
+            yield i, i + 1, part.surface if surface else part.word
+            together = part.word
+            for j in range(i + 1, min(i + COMPOUND_PARTS, len(self.parts))):
+                other = self.parts[j]
+                if other.gap != "-" or unspaced(other.word) or unspaced(part.word):
+                    break
+                yield i, j + 1, together + (other.surface if surface else other.word)
+                together += other.word
+            after = self.parts[i + 1 : i + 2]
+            if after and after[0].gap == " " and not surface and joinable(part.word, after[0].word):
+                yield i, i + 2, part.word + after[0].word
+
+    def near(self, words: Iterable[str], distance: int) -> list[tuple[int, int]]:
+        """Return the occurrences of the words that lie in a window holding them all."""
+        found = sorted((i, j, word) for word in words for i, j in self.joined.get(word, ()))
+        wanted = set(words)
+        kept: set[tuple[int, int]] = set()
+        for place, (start, _, _) in enumerate(found):
+            window = [hit for hit in found[place : place + 4 * distance + 4] if hit[0] - start <= distance]
+            if {joined for _, _, joined in window} == wanted:
+                kept |= {(i, j) for i, j, _ in window}
+        return sorted(kept)
+
+
+class Text(Words):
     """One text, cut into words; every answer is in code points of the text as given."""
 
     def __init__(self, text: str) -> None:
+        super().__init__(parts(text))
         self.text = text
-        self.parts = parts(text)
 
     @cached_property
     def verbatim(self) -> str:
@@ -57,13 +98,13 @@ class Text:
         """Return where a term occurs, in order; spans may overlap."""
         match term:
             case Word(key):
-                ranges = [(i, j) for i, j, joined in self._joined() if joined == key]
+                ranges = self.joined.get(key, [])
             case Prefix(key):
                 ranges = self._beginning(key)
             case Phrase(phrase):
                 ranges = self.squeezed.occurrences(Squeezed(parts(phrase)))
             case Near(words, distance):
-                ranges = self._near(words, distance)
+                ranges = self.near(words, distance)
             case Exact(exact):
                 ranges = self._exact(exact)
         return [(self.parts[i].start, self.parts[j - 1].end) for i, j in ranges]
@@ -71,41 +112,16 @@ class Text:
     def has(self, term: TextTerm) -> bool:
         """Tell whether a term occurs."""
         if isinstance(term, Exact):
-            return exactly(term.text).search(self.verbatim) is not None
+            return exactly(term.text, self.verbatim)
         return bool(self.spans(term))
-
-    def _joined(self, *, surface: bool = False) -> Iterator[tuple[int, int, str]]:
-        """Yield every word, hyphenated compound and joinable pair as `(first, end, written together)`."""
-        for i, part in enumerate(self.parts):
-            yield i, i + 1, part.surface if surface else part.word
-            together = part.word
-            for j in range(i + 1, min(i + COMPOUND_PARTS, len(self.parts))):
-                other = self.parts[j]
-                if other.gap != "-" or unspaced(other.word) or unspaced(part.word):
-                    break
-                yield i, j + 1, together + (other.surface if surface else other.word)
-                together += other.word
-            after = self.parts[i + 1 : i + 2]
-            if after and after[0].gap == " " and not surface and joinable(part.word, after[0].word):
-                yield i, i + 2, part.word + after[0].word
 
     def _beginning(self, key: str) -> list[tuple[int, int]]:
         """Return the words and compounds that begin with the key, each as short as can be."""
         found: dict[int, tuple[int, int]] = {}
-        for i, j, joined in self._joined(surface=True):
+        for i, j, joined in self.written_together(surface=True):
             if joined.startswith(key):
                 found.setdefault(i, (i, j))
         return list(found.values())
-
-    def _near(self, words: tuple[str, ...], distance: int) -> list[tuple[int, int]]:
-        """Return the occurrences of the words that lie in a window holding them all."""
-        found = [(i, j, joined) for i, j, joined in self._joined() if joined in words]
-        kept: set[tuple[int, int]] = set()
-        for place, (start, _, _) in enumerate(found):
-            window = [hit for hit in found[place : place + 4 * distance + 4] if hit[0] - start <= distance]
-            if {joined for _, _, joined in window} == set(words):
-                kept |= {(i, j) for i, j, _ in window}
-        return sorted(kept)
 
     def _exact(self, exact: str) -> list[tuple[int, int]]:
         inner = parts(exact)
@@ -121,7 +137,7 @@ class Text:
 class Squeezed:
     """Words written together, remembering where each began and whether what stood there may be dropped."""
 
-    def __init__(self, words: list[Part]) -> None:
+    def __init__(self, words: Sequence[Part]) -> None:
         self.starts: list[int] = []
         pieces: list[str] = []
         self.soft: dict[int, bool] = {}  # boundary -> a space or hyphen that may be missing on the other side
@@ -248,11 +264,17 @@ def initial(first: str, second: str) -> bool:
     return first[0] == second[0] and min(len(first), len(second)) == 1
 
 
-def exactly(text: str) -> re.Pattern[str]:
-    """Return the pattern of an exact term: no letter or digit may touch it, unless its script is unspaced."""
-    before = r"(?<![^\W_])" if text[0].isalnum() and not unspaced(text[0]) else ""
-    after = r"(?![^\W_])" if text[-1].isalnum() and not unspaced(text[-1]) else ""
-    return re.compile(before + re.escape(text) + after)
+def exactly(wanted: str, text: str) -> bool:
+    """Tell whether an exact term stands in a verbatim text: no letter or digit touches it, but unspaced ones may."""
+    open_before = not wanted[0].isalnum() or unspaced(wanted[0])
+    open_after = not wanted[-1].isalnum() or unspaced(wanted[-1])
+    at = text.find(wanted)
+    while at >= 0:
+        end = at + len(wanted)
+        if (open_before or not text[at - 1 : at].isalnum()) and (open_after or not text[end : end + 1].isalnum()):
+            return True
+        at = text.find(wanted, at + 1)
+    return False
 
 
 def facts(paper: Paper) -> set[str]:

@@ -8,7 +8,7 @@ found across them. Memory is about a hundred bytes per word of the batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from notifier.match.bits import LIMB, Numbers
 from notifier.match.chunks import APART, BREAK, Chunk, chunk
-from notifier.match.reading import Squeezed, texts_of
+from notifier.match.reading import Squeezed, Words, texts_of
 from notifier.model import Paper
 from notifier.query.nodes import Scope
 from notifier.query.words import FUNCTION_WORDS, Part, parts, unspaced
@@ -103,18 +103,24 @@ class Row:
         if not self.letters.startswith(letters, start):
             return False
         end = int(np.searchsorted(self.starts, start + len(letters)))
-        return any(first == 0 for first, _ in self._between(at, end).occurrences(Squeezed(parts(phrase))))
+        return any(first == 0 for first, _ in Squeezed(self._parts(at, end)).occurrences(Squeezed(parts(phrase))))
 
-    def _between(self, at: int, end: int) -> Squeezed:
-        """Return a few words with what stands between them."""
+    def texts(self, place: int) -> list[Words]:
+        """Return the texts of a paper."""
+        at, end = np.searchsorted(self.place, (place, place + 1)).tolist()
+        breaks = [number for number in range(at, end) if self.words[number] == BREAK]
+        return [Words(self._parts(start, stop)) for start, stop in pairwise([at, *breaks])]
+
+    def _parts(self, at: int, end: int) -> list[Part]:
+        """Return some words with what stands between them."""
         found: list[Part] = []
         for place in range(at, end):
             word, before = self.words[place], self.words[place - 1] if place > at else ""
-            if word != APART:
+            if word not in (APART, BREAK):
                 found.append(
                     Part(word, word, 0, 0, before if before == APART else "-" if self._hyphens[place] else " ")
                 )
-        return Squeezed(found)
+        return found
 
 
 def spelled_out(phrase: str) -> list[str]:

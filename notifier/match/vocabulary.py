@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import add
 
 import numpy as np
 
 from notifier.match.bits import Bits, Numbers, complement, packed, unpacked
 from notifier.match.heads import HEADS, Heads
-from notifier.match.reading import Reading, exactly, facts, same_person, texts_of
+from notifier.match.reading import Words, exactly, facts, same_person, texts_of
 from notifier.match.stream import Row, Stream, runs, spelled_out
 from notifier.model import Paper
 from notifier.query import canonical, parse
@@ -150,8 +150,8 @@ class Vocabulary:
         if (everything := self._numbers.get(canonical(Everything()))) is not None:
             found.add_many(np.full(len(papers), everything), np.arange(len(papers)))
         stream = Stream(papers if self._scopes else ())
-        for scope in sorted(self._scopes):
-            row = Row(stream, scope)
+        rows = {scope: Row(stream, scope) for scope in sorted(self._scopes)}
+        for scope, row in rows.items():
             self._find_words(stream, scope, found)
             self._find_pairs(row, scope, found)
             self._find_phrases(row, scope, found)
@@ -160,7 +160,7 @@ class Vocabulary:
         self._find_votes(papers, found)
         self._find_exact(papers, found)
         if self._near:
-            self._find_near(papers, found)
+            self._find_near(rows, found, len(papers))
         return Table(len(self._numbers), found, len(papers))
 
     def _find_words(self, stream: Stream, scope: Scope, found: Found) -> None:
@@ -230,29 +230,28 @@ class Vocabulary:
                 places = [place for _, place in ranking[: term.count]]
             else:
                 places = [place for count, place in votes if (count >= term.count) != term.below]
-            for place in places:
-                found.add(number, place)
+            found.add_many(np.full(len(places), number), np.array(places, np.intp))
 
     def _find_exact(self, papers: Sequence[Paper], found: Found) -> None:
-        patterns = {number: exactly(term.text) for terms in self._exact.values() for number, term in terms}
-        for place, paper in enumerate(papers if patterns else ()):
+        for place, paper in enumerate(papers if self._exact else ()):
             texts = {scope: [verbatim(text) for text in texts_of(paper, scope)] for scope in Scope}
             runs = {run for text in texts[Scope.ANY] for run in re.findall(r"[^\W_]+", text)}
             for run in self._exact.keys() & {"", *runs}:
                 for number, term in self._exact[run]:
-                    if any(map(patterns[number].search, texts[term.scope])):
+                    if any(exactly(term.text, text) for text in texts[term.scope]):
                         found.add(number, place)
 
-    def _find_near(self, papers: Sequence[Paper], found: Found) -> None:
-        """Read closely the papers that hold all the words."""
-        readings: dict[int, Reading] = {}
-        table = Table(len(self._numbers), found, len(papers))
+    def _find_near(self, rows: Mapping[Scope, Row], found: Found, papers: int) -> None:
+        """Look at the order of words in the papers that hold them all."""
+        table = Table(len(self._numbers), found, papers)
+        read: dict[tuple[Scope, int], list[Words]] = {}
         for number, term, words in self._near:
             _, places = unpacked(np.bitwise_and.reduce(table.bits[table.rows[words]], axis=0, keepdims=True))
             for place in places.tolist():
-                if place not in readings:
-                    readings[place] = Reading(papers[place])
-                if readings[place].has(term):
+                texts = read.get((term.scope, place))
+                if texts is None:
+                    texts = read[term.scope, place] = rows[term.scope].texts(place)
+                if any(text.near(term.words, term.distance) for text in texts):
                     found.add(number, place)
 
 
