@@ -7,7 +7,7 @@ from datetime import datetime
 
 from notifier.errors import QueryError
 from notifier.match import explain
-from notifier.model import Paper, Sending, StoredPaper, SubscriberState, Trace
+from notifier.model import AnnounceType, Paper, Sending, StoredPaper, SubscriberState, Subscription, Trace, Versions
 from notifier.query import Query, parse
 
 
@@ -37,7 +37,7 @@ def _for_reader(paper: Paper, trace: Trace, email: str) -> Iterator[str]:
         if subscription.canonical in hit_at:
             yield f"{name} matched it {_when(hit_at[subscription.canonical])}"
             continue
-        yield f"{name} was not owed it: {_why_not(paper, trace, subscription.canonical)}"
+        yield f"{name} was not owed it: {_why_not(paper, trace, subscription)}"
     if not trace.subscriptions:
         yield f"{email} has no subscription"
     if trace.sending is not None:
@@ -49,13 +49,15 @@ def _for_reader(paper: Paper, trace: Trace, email: str) -> Iterator[str]:
         yield "no message carries it yet" + (f"; the next digest is due {_when(min(waiting))}" if waiting else "")
 
 
-def _why_not(paper: Paper, trace: Trace, canonical: str) -> str:
+def _why_not(paper: Paper, trace: Trace, subscription: Subscription) -> str:
     try:
-        explanation = explain(parse(canonical), paper)
+        explanation = explain(parse(subscription.canonical), paper)
     except QueryError as fault:
         return f"its query cannot be read any more ({fault})"
     if not explanation.matched:
         return "; ".join(line.strip() for line in explanation.lines())
+    if paper.announce_type is AnnounceType.CROSS and subscription.versions is Versions.NEW:
+        return "it matches, but it is a cross-list here and the subscription takes new papers only"
     if not trace.was_news:
         return "it matches, but the paper never was news here: a first poll recorded it, or it came as a replacement"
     return "it matches, but the paper was seen before the subscription began"

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -33,7 +34,19 @@ from notifier.daemon import on_signals, opened, utc_now
 from notifier.daemon import once as run_once
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
-from notifier.model import Cadence, DigestClock, ListingState, OutboxState, Outcome, Poll, Span, StoredPaper, Trace
+from notifier.model import (
+    Cadence,
+    DigestClock,
+    ListingState,
+    OutboxState,
+    Outcome,
+    Poll,
+    Span,
+    StoredPaper,
+    Trace,
+    Versions,
+    Wish,
+)
 from notifier.preview import part
 from notifier.query import Query, canonical
 from notifier.query import parse as parse_query
@@ -45,6 +58,7 @@ from notifier.templates import Templates
 
 OK, FAILED, USAGE, IN_USE, BAD_CONFIG = 0, 1, 2, 75, 78
 MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40
+WIDE = 2_000  # columns of a table that no terminal shows: one line for each row, for grep
 EMAIL = re.compile(r"[^\s@:\"]+@[^\s@:\"]+\.[^\s@:\"]+")
 PLACES = (Path("config.toml"), Path("/etc/notifier/config.toml"))
 
@@ -58,7 +72,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 ConfigOption = Annotated[
     Path | None,
@@ -285,6 +299,9 @@ def subscribe(
     at: Annotated[str, typer.Option(help="Local time of daily and weekly digests.")] = "08:00",
     weekday: Annotated[str, typer.Option(help="Of weekly digests.")] = "monday",
     timezone: Annotated[str | None, typer.Option(help="IANA zone; default: the configuration's.")] = None,
+    versions: Annotated[
+        Versions, typer.Option(help="Papers once, cross-lists too, or later versions too.")
+    ] = Versions.NEW,
 ) -> None:
     """Subscribe an address to a query. What was found before is not sent."""
     if not confirmed:
@@ -297,7 +314,8 @@ def subscribe(
     meaning = canonical(_query(query))
 
     async def work(store: Store) -> datetime | None:
-        made = await store.subscribe(_address(email), query, meaning, clock, origin="cli", now=utc_now())
+        wish = Wish(email=_address(email), label=query, canonical=meaning, clock=clock, versions=versions)
+        made = await store.subscribe(wish, origin="cli", now=utc_now())
         return made.next_due_at
 
     due = _with_store(chosen, work)
@@ -394,14 +412,19 @@ def _clock(config: Config, cadence: Cadence, at: str, weekday: str, timezone: st
         hour = time.fromisoformat(at)
     except ValueError:
         raise typer.BadParameter('a time of day such as "08:00"', param_hint="--at") from None
-    return DigestClock(cadence, timezone or config.timezone, hour, WEEKDAYS.index(weekday.lower()))
+    zone = timezone or config.timezone
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter("an IANA time zone such as Europe/Berlin", param_hint="--timezone") from None
+    return DigestClock(cadence, zone, hour, WEEKDAYS.index(weekday.lower()))
 
 
 def _show_polls(polls: Sequence[Poll]) -> None:
     table = Table("listing", "outcome", "new", "reason", box=None, pad_edge=False)
     for poll in polls:
         table.add_row(escape(poll.listing), _coloured(poll.outcome), str(poll.new), escape(poll.reason))
-    out.print(table)
+    _print(table)
 
 
 def _show_listings(states: list[ListingState], names: set[str]) -> None:
@@ -413,7 +436,11 @@ def _show_listings(states: list[ListingState], names: set[str]) -> None:
         )  # fmt: skip
     for name in sorted(names - {state.name for state in states}):
         table.add_row(escape(name), "not yet", "", "", "", "never polled")
-    out.print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    out.print(table, width=None if out.is_terminal else WIDE)
 
 
 def _coloured(outcome: Outcome) -> str:

@@ -33,7 +33,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from notifier.address import check_envelope, mailbox
 from notifier.deliver import check
 from notifier.errors import AddressError, ConfigError, QueryError
-from notifier.model import Cadence, DigestClock, First, Listing
+from notifier.model import Cadence, DigestClock, First, Listing, Versions, Wish
 from notifier.parse import FORMATS, selector_problems
 from notifier.query import canonical, parse
 
@@ -218,6 +218,7 @@ class SubscriptionConfig(BaseModel):
     at: TimeOfDay = time(8, 0)
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
     timezone: Zone | None = None
+    versions: Versions = Versions.NEW
 
 
 class Config(BaseSettings):
@@ -288,14 +289,15 @@ class Config(BaseSettings):
         )  # fmt: skip
 
     @property
-    def subscriptions(self) -> list[tuple[str, str, str, DigestClock]]:
-        """The configured subscriptions as (email, label, canonical query, clock)."""
+    def subscriptions(self) -> list[Wish]:
+        """The configured subscriptions as the store takes them."""
         return [
-            (
-                each.email,
-                each.query,
-                canonical(parse(each.query)),
-                DigestClock(each.cadence, each.timezone or self.timezone, each.at, WEEKDAYS.index(each.weekday)),
+            Wish(
+                email=each.email,
+                label=each.query,
+                canonical=canonical(parse(each.query)),
+                clock=DigestClock(each.cadence, each.timezone or self.timezone, each.at, WEEKDAYS.index(each.weekday)),
+                versions=each.versions,
             )
             for each in self.subscription
         ]

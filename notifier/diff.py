@@ -25,6 +25,7 @@ from notifier.model import (
     Track,
 )
 
+NEWS = (ChangeKind.NEW, ChangeKind.CROSS)
 REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
 # A page may refresh these on every poll; all other fields are learnt once, or anew with a revision.
 VOLATILE = ("upvotes", "comments_count", "withdrawn")
@@ -132,9 +133,11 @@ def _stored(entry: Paper, seen: Seen) -> Known | None:
 def _change(known: Known | None, paper: Paper, seen: Seen) -> Change | None:
     replaced = paper.announce_type in REPLACEMENTS
     if known is None:
-        return Change(ChangeKind.REVISED if replaced else ChangeKind.NEW, paper, keys(paper))
+        return Change(ChangeKind.REVISED if replaced else _newness(paper), paper, keys(paper))
     names = tuple(dict.fromkeys(keys(paper) + keys(known.paper)))
     if not known.was_news and not known.here and not replaced:
+        return Change(_newness(paper), paper, names, known.paper_id, known.paper)
+    if _arrives(known.paper, paper):
         return Change(ChangeKind.NEW, paper, names, known.paper_id, known.paper)
     if _revises(known.paper, paper):
         return Change(ChangeKind.REVISED, paper, names, known.paper_id, known.paper)
@@ -142,6 +145,15 @@ def _change(known: Known | None, paper: Paper, seen: Seen) -> Change | None:
     if paper != known.paper or unknown:
         return Change(ChangeKind.KNOWN, paper, names, known.paper_id, known.paper)
     return None
+
+
+def _newness(paper: Paper) -> ChangeKind:
+    return ChangeKind.CROSS if paper.announce_type is AnnounceType.CROSS else ChangeKind.NEW
+
+
+def _arrives(stored: Paper, entry: Paper) -> bool:
+    """Tell whether a paper that was only cross-listed so far is now announced as new."""
+    return stored.announce_type is AnnounceType.CROSS and entry.announce_type in (None, AnnounceType.NEW)
 
 
 def _revises(stored: Paper, entry: Paper) -> bool:
@@ -167,6 +179,8 @@ def merge(stored: Paper, entry: Paper) -> Paper:
         old, new = getattr(stored, name), getattr(entry, name)
         if new not in (None, "", ()) and (name in fresh or old in (None, "", ())):
             news[name] = new
+    if _arrives(stored, entry):
+        news["announce_type"] = AnnounceType.NEW
     if "title" not in news or news["title"] == stored.title:
         news.pop("title_tex", None)  # a title and its source go together
     elif not entry.title_tex:
@@ -180,7 +194,7 @@ def merge(stored: Paper, entry: Paper) -> Paper:
 
 def _judge(batch: Batch, merged: list[Met], changes: tuple[Change, ...], track: Track, now: datetime) -> Verdict:
     """Judge by what this listing has not shown before; that another listing was first makes a batch no less fresh."""
-    new = sum(change.kind is ChangeKind.NEW for change in changes)
+    new = sum(change.kind in NEWS for change in changes)
     unseen = sum(known is None or not known.here for known, _ in merged)
     read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
     notes = _notes(batch, track)

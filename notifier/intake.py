@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from notifier import __version__, log
 from notifier.backfill import days_to_read
 from notifier.confine import Worker
-from notifier.diff import batch_keys, diff, join, shows_unseen, unchanged
+from notifier.diff import NEWS, batch_keys, diff, join, shows_unseen, unchanged
 from notifier.errors import FetchError, PageError, ParserFailed, ParserKilled, QueryError, SeenMeanwhile
 from notifier.fetch import Client, fetch
 from notifier.match import QuerySet, match, volatile
@@ -249,7 +249,7 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
 
 def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hit]:
     """Match what is news against every query; what we knew only where votes or code make it pass a query just now."""
-    news = [position for position, change in enumerate(changes) if change.kind is ChangeKind.NEW]
+    news = [position for position, change in enumerate(changes) if change.kind is not ChangeKind.KNOWN]
     hits = [Hit(hit.query, news[hit.paper]) for hit in match([changes[i].paper for i in news], queries.every)]
     known = [position for position, change in enumerate(changes) if change.kind is ChangeKind.KNOWN and change.before]
     passed = set(match([changes[i].before or changes[i].paper for i in known], queries.waiting))
@@ -267,5 +267,5 @@ def _poll(listing: Listing, result: Diff, now: datetime, batch: Batch | None = N
         day_text=batch.day_text if batch else "",
         read=len(batch.papers) if batch else 0,
         stated=batch.stated if batch else None,
-        new=sum(change.kind is ChangeKind.NEW for change in result.changes) if result.counts else 0,
+        new=sum(change.kind in NEWS for change in result.changes) if result.counts else 0,
     )

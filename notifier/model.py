@@ -150,7 +150,8 @@ class Outcome(StrEnum):
 class ChangeKind(StrEnum):
     """What a paper on a page is to us."""
 
-    NEW = "new"  # never seen under any of its keys, or so far only recorded, by another listing
+    NEW = "new"  # never seen under any of its keys, or so far only recorded or cross-listed
+    CROSS = "cross"  # never seen, and here only cross-listed: it is new in another category
     REVISED = "revised"  # a higher version of a known paper, or first met as a replacement: not new to the world
     KNOWN = "known"  # known; the page taught us something (votes, an id, an abstract)
 
@@ -266,6 +267,25 @@ class DigestClock:
     weekday: int = 0
 
 
+class Versions(StrEnum):
+    """Which announcements of a paper a subscription wants; each includes the ones before it."""
+
+    NEW = "new"  # a paper, once
+    CROSS = "cross"  # papers that are cross-listed too
+    REVISED = "revised"  # and each later version, once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A subscription as its owner asks for it: `label` as typed, `canonical` its meaning."""
+
+    email: str
+    label: str
+    canonical: str
+    clock: DigestClock
+    versions: Versions = Versions.NEW
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen."""
@@ -373,6 +393,7 @@ class Subscription:
     label: str
     canonical: str
     clock: DigestClock
+    versions: Versions
     next_due_at: datetime | None
     active: bool
     origin: str

@@ -50,8 +50,9 @@ def test_listings_and_subscriptions_become_what_the_stages_take(tmp_path: Path) 
     more = 'poll = "2h"\nfirst = "owe"\n' + subscription + 'at = "07:30"\nweekday = "friday"\n'
     config = load(write(tmp_path, LEAST + LISTING + more), {})
     assert (config.listings[0].poll, config.listings[0].first) == (timedelta(hours=2), First.OWE)
-    ((email, label, canonical, clock),) = config.subscriptions
-    assert (email, label, canonical) == ("Me@example.org", "b AND a", "a b")
+    (wish,) = config.subscriptions
+    clock = wish.clock
+    assert (wish.email, wish.label, wish.canonical) == ("Me@example.org", "b AND a", "a b")
     assert (clock.cadence, clock.at, clock.weekday, clock.timezone) == (Cadence.WEEKLY, time(7, 30), 4, "UTC")
 
 
@@ -150,7 +151,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 # --- the example ------------------------------------------------------------------------------------------------------
 
 
-NONE_BY_DEFAULT = {("", "templates"), ("subscription", "timezone"), ("listing", "selectors")}  # the example shows what a value looks like
+NONE_BY_DEFAULT = {
+    ("", "templates"),
+    ("subscription", "timezone"),
+    ("listing", "selectors"),
+}  # the example shows what a value looks like
 
 
 def example_options() -> dict[str, dict[str, object]]:

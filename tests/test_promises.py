@@ -71,11 +71,12 @@ async def test_g1_a_query_added_while_a_page_is_being_read_is_matched_too(instal
 
 
 async def installation_subscribe(running, email: str, query: str, now) -> None:  # type: ignore[no-untyped-def]
-    from notifier.model import DigestClock
+    from notifier.model import DigestClock, Wish
     from notifier.query import canonical, parse
 
     clock = DigestClock(Cadence.IMMEDIATE, "UTC")
-    await running.store.subscribe(email, query, canonical(parse(query)), clock, origin="cli", now=now)
+    wish = Wish(email=email, label=query, canonical=canonical(parse(query)), clock=clock)
+    await running.store.subscribe(wish, origin="cli", now=now)
 
 
 async def test_g1_two_listings_polled_at_once_record_a_paper_once_and_owe_it(installation: World) -> None:

@@ -28,6 +28,7 @@ from notifier.model import (
     Track,
     Validators,
     Verdict,
+    Wish,
 )
 from notifier.store import Store, open_store
 from notifier.store.engine import Database
@@ -62,8 +63,12 @@ async def record(store: Store, papers: Batch, *, seen: Seen | None = None, queri
     )
 
 
+def wish(email: str, query: str) -> Wish:
+    return Wish(email=email, label=query, canonical=query, clock=DigestClock(Cadence.IMMEDIATE, "UTC"))
+
+
 async def subscribed(store: Store, email: str = "reader@example.org") -> None:
-    await store.subscribe(email, "*", "*", DigestClock(Cadence.IMMEDIATE, "UTC"), origin="cli", now=NOW)
+    await store.subscribe(wish(email, "*"), origin="cli", now=NOW)
 
 
 async def queued(store: Store) -> None:
@@ -252,7 +257,7 @@ async def test_g7_a_link_opens_one_thing_of_one_reader_and_a_cut_or_forged_one_n
 
 
 async def test_a_reader_who_left_stays_left_whatever_the_configuration_says(tmp_path: Path) -> None:
-    wanted = [("reader@example.org", "*", "*", DigestClock(Cadence.IMMEDIATE, "UTC"))]
+    wanted = [wish("reader@example.org", "*")]
     async with open_store(url(tmp_path)) as store:
         assert await store.keep_configured(wanted, NOW) == []
         await store.unsubscribe("reader@example.org", NOW)
@@ -261,10 +266,9 @@ async def test_a_reader_who_left_stays_left_whatever_the_configuration_says(tmp_
 
 
 async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_stay(tmp_path: Path) -> None:
-    clock = DigestClock(Cadence.IMMEDIATE, "UTC")
     async with open_store(url(tmp_path)) as store:
-        await store.subscribe("reader@example.org", "by hand", "by hand", clock, origin="cli", now=NOW)
-        await store.keep_configured([("reader@example.org", "a", "a", clock)], NOW)
+        await store.subscribe(wish("reader@example.org", "by hand"), origin="cli", now=NOW)
+        await store.keep_configured([wish("reader@example.org", "a")], NOW)
         await store.keep_configured([], NOW)
         active = {each.canonical: each.active for each in await store.subscriptions()}
         assert active == {"by hand": True, "a": False}

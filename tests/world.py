@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 from notifier import daemon
 from notifier.config import Config, load
 from notifier.daemon import Running, once, opened
-from notifier.model import Cadence, DigestClock, OutboxState, Poll
+from notifier.model import Cadence, DigestClock, OutboxState, Poll, Versions, Wish
 from notifier.query import canonical, parse
 from tests.servers.http import Site, site
 
@@ -82,12 +83,17 @@ class World:
         async with opened(self.config, clock=lambda: self.now) as running:
             yield running
 
+    def reachable(self) -> None:
+        """Give the site a free port for good, so that the links in mails and pages lead to it."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.extra += f'base_url = "http://127.0.0.1:{port}"\n[web]\nlisten = "127.0.0.1:{port}"\n'
+
     @asynccontextmanager
     async def served(self) -> AsyncIterator[Served]:
-        """Serve the site on a free port of loopback, as the daemon does."""
-        web = '[web]\nlisten = "127.0.0.1:0"\n'
-        if web not in self.extra:
-            self.extra += web
+        """Serve the site as the daemon does: where `reachable` said, else on any free port of loopback."""
+        if "[web]" not in self.extra:
+            self.extra += '[web]\nlisten = "127.0.0.1:0"\n'
         async with self.opened() as running:
             server, sockets = daemon._server(running)
             task = asyncio.create_task(server.serve(sockets=sockets))
@@ -104,11 +110,21 @@ class World:
             polls, drained = await once(running)
         return polls, dict(drained.states)
 
-    async def subscribe(self, email: str, query: str, cadence: Cadence = Cadence.IMMEDIATE, **clock: object) -> None:
+    async def subscribe(
+        self,
+        email: str,
+        query: str,
+        cadence: Cadence = Cadence.IMMEDIATE,
+        versions: Versions = Versions.NEW,
+        **clock: object,
+    ) -> None:
         """Subscribe as the operator would."""
         async with self.opened() as running:
             await running.store.subscribe(
-                email, query, canonical(parse(query)), DigestClock(cadence, **{"timezone": "UTC", **clock}),
+                Wish(
+                    email=email, label=query, canonical=canonical(parse(query)), versions=versions,
+                    clock=DigestClock(cadence, **{"timezone": "UTC", **clock}),
+                ),
                 origin="cli", now=self.now,
             )  # fmt: skip
 

@@ -25,6 +25,7 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.contents import subscriptions
+from notifier.store.digests import WANTED
 from notifier.store.engine import Database
 from notifier.store.papers import listing_state
 from notifier.store.rows import STORED_COLUMNS, to_stored, to_subscriber, to_subscription
@@ -160,6 +161,7 @@ class Archive:
             if reader is None:
                 return trace
             mine = await subscriptions(connection, reader.id)
+            wanted = {kind for row in mine for kind in WANTED[row.versions]}
             hits = await connection.execute(
                 select(schema.query.c.canonical, schema.poll.c.polled_at)
                 .select_from(schema.hit)
@@ -167,7 +169,7 @@ class Archive:
                 .join(schema.poll, schema.poll.c.id == schema.hit.c.poll_id)
                 .join(schema.subscription, schema.subscription.c.query_id == schema.hit.c.query_id)
                 .where(schema.hit.c.paper_id == paper_id, schema.subscription.c.subscriber_id == reader.id)
-                .where(schema.hit.c.poll_id > schema.subscription.c.began)
+                .where(schema.hit.c.poll_id > schema.subscription.c.began, schema.hit.c.kind.in_(wanted))
             )
             carried = (
                 await connection.execute(

@@ -22,7 +22,7 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
         )
     ).one()
     carried = await connection.execute(
-        select(delivery.c.paper_id, delivery.c.query_ids)
+        select(delivery.c.paper_id, delivery.c.edition, delivery.c.query_ids)
         .where(delivery.c.message_id == outbox_id)
         .order_by(delivery.c.paper_id)
     )
@@ -38,7 +38,7 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
         queued_at=row.queued_at,
         attempts=row.attempts,
         doubts=row.doubts,
-        papers=await papers(connection, {p.paper_id: p.query_ids for p in carried}),
+        papers=await papers(connection, by_paper({(p.paper_id, p.edition): p.query_ids for p in carried})),
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
         coverage=await coverage(connection, row.poll_from, row.poll_to),
         content=row.content,
@@ -56,6 +56,17 @@ async def subscriptions(connection: AsyncConnection, subscriber_id: int) -> Sequ
             .order_by(subscription.c.id)
         )
     ).all()
+
+
+def by_paper(
+    carried: Mapping[tuple[PaperId, int], Sequence[QueryId]],
+) -> dict[PaperId, list[QueryId]]:
+    """Join the editions of a paper: a message shows it once, as it is now."""
+    found: dict[PaperId, list[QueryId]] = {}
+    for (paper_id, _), queries in carried.items():
+        mine = found.setdefault(paper_id, [])
+        mine += [query for query in queries if query not in mine]
+    return found
 
 
 async def papers(

@@ -16,11 +16,18 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
-from notifier.model import Cadence, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState
+from notifier.model import Cadence, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState, Versions
 from notifier.store import schema
-from notifier.store.contents import coverage, papers, subscriptions
+from notifier.store.contents import by_paper, coverage, papers, subscriptions
 from notifier.store.engine import Database
 from notifier.store.rows import to_clock
+
+Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
+WANTED = {  # which hits a subscription's policy wants
+    Versions.NEW: ("new",),
+    Versions.CROSS: ("new", "cross"),
+    Versions.REVISED: ("new", "cross", "revised"),
+}
 
 
 class Digests:
@@ -67,7 +74,7 @@ class Digests:
                 queued_at=now,
                 attempts=0,
                 doubts=0,
-                papers=await papers(connection, owed),
+                papers=await papers(connection, by_paper(owed)),
                 queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
                 coverage=await coverage(connection, 0 if again else first, newest),
                 content=None,
@@ -119,17 +126,18 @@ class Digests:
         number: int | None = await connection.scalar(added.on_conflict_do_nothing().returning(schema.message.c.id))
         return number
 
-    async def _carry(
-        self, connection: AsyncConnection, subscriber_id: int, number: int, carried: dict[PaperId, list[QueryId]]
-    ) -> None:
+    async def _carry(self, connection: AsyncConnection, subscriber_id: int, number: int, carried: Owed) -> None:
         rows = [
-            {"subscriber_id": subscriber_id, "paper_id": paper, "message_id": number, "query_ids": queries}
-            for paper, queries in carried.items()
-        ]
+            {
+                "subscriber_id": subscriber_id, "paper_id": paper, "edition": edition,
+                "message_id": number, "query_ids": queries,
+            }
+            for (paper, edition), queries in carried.items()
+        ]  # fmt: skip
         added = self._database.insert(schema.delivery)
         await connection.execute(
             added.on_conflict_do_update(
-                index_elements=[schema.delivery.c.subscriber_id, schema.delivery.c.paper_id],
+                index_elements=list(schema.delivery.primary_key.columns),
                 set_={"message_id": added.excluded.message_id, "query_ids": added.excluded.query_ids},
                 where=schema.delivery.c.message_id.is_(None),
             ),
@@ -159,39 +167,42 @@ async def _due(connection: AsyncConnection, now: datetime, limit: int) -> list[l
     return list(groups.values())
 
 
-async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> dict[PaperId, list[QueryId]]:
-    """The papers that these subscriptions hit and no message carried yet, each with the queries that hit it."""
+async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> Owed:
+    """What these subscriptions hit and no message carried yet, each with the queries that hit it."""
     subscriber_id = group[0].subscriber_id
-    owed: dict[PaperId, list[QueryId]] = {}
+    owed: Owed = {}
     back = select(schema.delivery).filter_by(subscriber_id=subscriber_id, message_id=None)
     for row in await connection.execute(back):
-        owed[PaperId(row.paper_id)] = [QueryId(query) for query in row.query_ids]
+        owed[PaperId(row.paper_id), row.edition] = [QueryId(query) for query in row.query_ids]
     hit, delivery = schema.hit, schema.delivery
     carried = exists().where(
         delivery.c.subscriber_id == subscriber_id,
         delivery.c.paper_id == hit.c.paper_id,
+        delivery.c.edition == hit.c.edition,
         delivery.c.message_id.is_not(None),
     )
     for row in group:
         rows = await connection.execute(
-            select(hit.c.paper_id)
+            select(hit.c.paper_id, hit.c.edition)
             .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.cursor, hit.c.poll_id <= newest, ~carried)
+            .where(hit.c.kind.in_(WANTED[row.versions]))
             .order_by(hit.c.paper_id)
         )
-        for paper_id in rows.scalars():
-            queries = owed.setdefault(PaperId(paper_id), [])
+        for paper_id, edition in rows:
+            queries = owed.setdefault((PaperId(paper_id), edition), [])
             if row.query_id not in queries:
                 queries.append(QueryId(row.query_id))
     return owed
 
 
-async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> dict[PaperId, list[QueryId]]:
-    """Every paper that these subscriptions' queries ever hit, newest last."""
+async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> Owed:
+    """Everything that these subscriptions' queries ever hit, newest last."""
     hit = schema.hit
-    found: dict[PaperId, list[QueryId]] = {}
-    asked = select(hit).where(hit.c.query_id.in_({row.query_id for row in group})).order_by(hit.c.paper_id)
-    for row in await connection.execute(asked):
-        found.setdefault(PaperId(row.paper_id), []).append(QueryId(row.query_id))
+    found: Owed = {}
+    for row in group:
+        asked = select(hit).where(hit.c.query_id == row.query_id, hit.c.kind.in_(WANTED[row.versions]))
+        for each in await connection.execute(asked.order_by(hit.c.paper_id)):
+            found.setdefault((PaperId(each.paper_id), each.edition), []).append(QueryId(each.query_id))
     return found
 
 

@@ -35,6 +35,7 @@ from notifier.store import schema
 from notifier.store.engine import Database, chunks
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 
+KINDS = {ChangeKind.CROSS: "cross", ChangeKind.REVISED: "revised"}
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
 
@@ -141,11 +142,7 @@ class Papers:
                 for change in result.changes
             ]
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
-            if hits:
-                await connection.execute(
-                    self._database.insert(schema.hit).on_conflict_do_nothing(),
-                    [{"query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id} for hit in hits],
-                )
+            await self._add_hits(connection, hits, result.changes, papers, poll_id)
             await self._keep_gaps(connection, poll.listing, gaps, closes)
             page = {"etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
             await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
@@ -170,7 +167,7 @@ class Papers:
     ) -> PaperId:
         """Insert or update one paper and add the keys that it has not yet."""
         values = paper_values(change.paper)
-        news = counts and change.kind is ChangeKind.NEW
+        news = counts and change.kind in (ChangeKind.NEW, ChangeKind.CROSS)
         if change.paper_id is None:
             values |= {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": news}
             values["guid"] = await _guid(connection, change)
@@ -188,6 +185,35 @@ class Papers:
             [{"key": key, "paper_id": paper_id} for key in change.keys],
         )
         return paper_id
+
+    async def _add_hits(
+        self,
+        connection: AsyncConnection,
+        hits: Sequence[Hit],
+        changes: Sequence[Change],
+        papers: Sequence[PaperId],
+        poll_id: PollId,
+    ) -> None:
+        """Store hits; one of a paper that was only cross-listed becomes that of a new one, owed from now on."""
+        if not hits:
+            return
+        marks = [(KINDS.get(change.kind, "new"), _edition(change)) for change in changes]
+        added = self._database.insert(schema.hit)
+        arrived = (schema.hit.c.kind == "cross") & (added.excluded.kind == "new")
+        await connection.execute(
+            added.on_conflict_do_update(
+                index_elements=list(schema.hit.primary_key.columns),
+                set_={"kind": added.excluded.kind, "poll_id": added.excluded.poll_id},
+                where=arrived,
+            ),
+            [
+                {
+                    "query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id,
+                    "kind": marks[hit.paper][0], "edition": marks[hit.paper][1],
+                }
+                for hit in hits
+            ],
+        )  # fmt: skip
 
     async def _add_sightings(
         self, connection: AsyncConnection, papers: Iterable[PaperId], listing: str, poll_id: PollId
@@ -229,6 +255,14 @@ class Papers:
                 set_={**change, "failures": table.c.failures + 1 if failed else 0},
             )
         )
+
+
+def _edition(change: Change) -> int:
+    """Number what a hit is of: 0 the paper, else its version, or the day where the page gives no version."""
+    if change.kind is not ChangeKind.REVISED:
+        return 0
+    paper = change.paper
+    return paper.version or (paper.announced_on.toordinal() if paper.announced_on else 1)
 
 
 async def _check_nothing_came_between(

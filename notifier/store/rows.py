@@ -20,6 +20,7 @@ from notifier.model import (
     SubscriberState,
     Subscription,
     SubscriptionId,
+    Versions,
 )
 from notifier.store.schema import paper as paper_table
 
@@ -73,6 +74,7 @@ def to_subscription(row: Row[Any]) -> Subscription:
         label=row.label,
         canonical=row.canonical,
         clock=to_clock(row),
+        versions=Versions(row.versions),
         next_due_at=row.next_due_at,
         active=row.active,
         origin=row.origin,

@@ -222,6 +222,7 @@ subscription = Table(
     Column("at", Time, nullable=False),
     Column("weekday", Integer, nullable=False),
     Column("timezone", String(64), nullable=False),  # IANA
+    Column("versions", String(8), nullable=False),  # new, cross or revised
     Column("began", Id, nullable=False),  # after this poll: nothing before it was ever owed
     Column("cursor", Id, nullable=False),  # hits of polls up to this one are digested or were never owed
     Column("next_due_at", Instant),  # None: when there is a hit
@@ -238,6 +239,8 @@ hit = Table(
     metadata,
     Column("query_id", Id, ForeignKey("query.id"), primary_key=True),
     Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),  # 0: the paper; else the version that this is a revision to
+    Column("kind", String(8), nullable=False),  # new, cross or revised: which subscriptions want it
     Column("poll_id", Id, nullable=False),
     Index("ix_hit_query_id_poll_id", "query_id", "poll_id"),
     sqlite_with_rowid=False,
@@ -275,6 +278,7 @@ delivery = Table(  # a paper reaches a subscriber in one message; NULL: that mes
     metadata,
     Column("subscriber_id", Id, ForeignKey("subscriber.id"), primary_key=True),
     Column("paper_id", Id, ForeignKey("paper.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
     Column("message_id", Id, ForeignKey("message.id")),
     Column("query_ids", JSON, nullable=False),  # which of the subscriber's queries hit it
     Index("ix_delivery_message_id", "message_id"),

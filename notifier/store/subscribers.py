@@ -18,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
-    DigestClock,
     OutboxState,
     QueryId,
     Subscriber,
     SubscriberId,
     SubscriberState,
     Subscription,
+    Wish,
 )
 from notifier.store import schema
 from notifier.store.engine import Database
@@ -49,39 +49,34 @@ class Subscribers:
             )
             return [(QueryId(row.id), row.canonical) for row in rows]
 
-    async def subscribe(
-        self, email: str, label: str, canonical: str, clock: DigestClock, *, origin: str, now: datetime
-    ) -> Subscription:
-        """Add or change a confirmed subscription; `email` is a validated address, `canonical` the query's meaning.
+    async def subscribe(self, wish: Wish, *, origin: str, now: datetime) -> Subscription:
+        """Add or change a confirmed subscription; its address is a validated one.
 
         A subscription that is active already keeps what it is owed; a new or reactivated one owes nothing of the past.
         An address that had left is confirmed again: only call this on its own wish or the operator's.
         """
         async with self._database.write() as connection:
-            subscriber_id = await self._confirm(connection, email, now)
-            return await self._subscribe(connection, subscriber_id, label, canonical, clock, origin, now)
+            subscriber_id = await self._confirm(connection, wish.email, now)
+            return await self._subscribe(connection, subscriber_id, wish, origin, now)
 
-    async def keep_configured(self, wanted: Sequence[tuple[str, str, str, DigestClock]], now: datetime) -> list[str]:
-        """Make the subscriptions of the configuration, (email, label, canonical, clock) each, be exactly these.
+    async def keep_configured(self, wanted: Sequence[Wish], now: datetime) -> list[str]:
+        """Make the subscriptions of the configuration be exactly these.
 
         Returns the addresses that have unsubscribed since, which stay so: their wish is final.
         """
         left = []
+        kept = []
         async with self._database.write() as connection:
-            kept = set()
-            for email, label, canonical, clock in wanted:
-                row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+            for wish in wanted:
+                row = (await connection.execute(select(schema.subscriber).filter_by(email=wish.email))).first()
                 if row and row.state == SubscriberState.UNSUBSCRIBED:
-                    left.append(email)
+                    left.append(wish.email)
                     continue
-                subscriber_id = SubscriberId(row.id) if row else await self._confirm(connection, email, now)
-                kept.add(
-                    (
-                        await self._subscribe(connection, subscriber_id, label, canonical, clock, "config", now)
-                    ).subscription_id
-                )
+                subscriber_id = SubscriberId(row.id) if row else await self._confirm(connection, wish.email, now)
+                kept.append(await self._subscribe(connection, subscriber_id, wish, "config", now))
             table = schema.subscription
-            stale = update(table).where(table.c.origin == "config", table.c.id.not_in(sorted(kept)))
+            ids = [each.subscription_id for each in kept]
+            stale = update(table).where(table.c.origin == "config", table.c.id.not_in(ids))
             await connection.execute(stale.values(active=False))
         return left
 
@@ -157,15 +152,9 @@ class Subscribers:
         return SubscriberId(row.id)
 
     async def _subscribe(
-        self,
-        connection: AsyncConnection,
-        subscriber_id: SubscriberId,
-        label: str,
-        canonical: str,
-        clock: DigestClock,
-        origin: str,
-        now: datetime,
+        self, connection: AsyncConnection, subscriber_id: SubscriberId, wish: Wish, origin: str, now: datetime
     ) -> Subscription:
+        clock, canonical = wish.clock, wish.canonical
         await connection.execute(
             self._database.insert(schema.query).values(canonical=canonical).on_conflict_do_nothing()
         )
@@ -174,7 +163,8 @@ class Subscribers:
         mine = table.c.subscriber_id == subscriber_id, table.c.query_id == query_id
         old = (await connection.execute(select(table).where(*mine))).first()
         values: dict[str, Any] = {
-            "label": label,
+            "label": wish.label,
+            "versions": wish.versions,
             "cadence": clock.cadence,
             "at": clock.at,
             "weekday": clock.weekday,

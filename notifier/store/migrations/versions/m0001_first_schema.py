@@ -172,6 +172,7 @@ def upgrade() -> None:
         sa.Column("at", sa.Time(), nullable=False),
         sa.Column("weekday", sa.Integer(), nullable=False),
         sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("versions", sa.String(length=8), nullable=False),
         sa.Column("began", ID, nullable=False),
         sa.Column("cursor", ID, nullable=False),
         sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
@@ -190,12 +191,13 @@ def upgrade() -> None:
         "delivery",
         sa.Column("subscriber_id", ID, nullable=False),
         sa.Column("paper_id", ID, nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("message_id", ID, nullable=True),
         sa.Column("query_ids", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_delivery_message_id")),
         sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_delivery_paper_id")),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_delivery_subscriber_id")),
-        sa.PrimaryKeyConstraint("subscriber_id", "paper_id", name=op.f("pk_delivery")),
+        sa.PrimaryKeyConstraint("subscriber_id", "paper_id", "edition", name=op.f("pk_delivery")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_delivery_message_id", "delivery", ["message_id"], unique=False)
@@ -204,10 +206,12 @@ def upgrade() -> None:
         "hit",
         sa.Column("query_id", ID, nullable=False),
         sa.Column("paper_id", ID, nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("poll_id", ID, nullable=False),
         sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_hit_paper_id")),
         sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_hit_query_id")),
-        sa.PrimaryKeyConstraint("query_id", "paper_id", name=op.f("pk_hit")),
+        sa.PrimaryKeyConstraint("query_id", "paper_id", "edition", name=op.f("pk_hit")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_hit_query_id_poll_id", "hit", ["query_id", "poll_id"], unique=False)

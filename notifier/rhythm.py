@@ -1,0 +1,79 @@
+"""Rhythm: when is a listing polled next?
+
+arXiv announces on Sunday to Thursday at 20:00 in New York (https://info.arxiv.org/help/availability.html), its feeds
+follow at midnight there (https://info.arxiv.org/help/rss.html): such a listing is asked often from then on until its
+batch is out, and rarely for the rest of the day. Every other listing is polled at its own interval.
+
+A hint, never a verdict: on a holiday, or when the schedule changes, a listing is still polled at least every
+LONGEST_REST, so a wrong idea of the clock delays papers by hours and loses none. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from notifier.model import Listing, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """When a kind of page turns to its next batch: local time in New York, on weekdays with 0 = Monday."""
+
+    at: time
+    weekdays: frozenset[int]
+
+
+MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY, SUNDAY = 0, 1, 2, 3, 4, 6
+ANNOUNCED = {
+    "arxiv-list": Announcement(time(20), frozenset({SUNDAY, MONDAY, TUESDAY, WEDNESDAY, THURSDAY})),
+    "arxiv-feed": Announcement(time(0), frozenset({MONDAY, TUESDAY, WEDNESDAY, THURSDAY, FRIDAY})),
+}
+WATCHED_EVERY = timedelta(minutes=10)  # from the announcement on until its batch is out
+WATCHED_FOR = timedelta(hours=4)  # after that it is late, or a holiday: the listing's own interval
+LONGEST_REST = timedelta(hours=6)  # between polls once the batch is out
+LONGEST_PAUSE_DAYS = 7  # between two announcements, more than any weekend
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def next_poll(listing: Listing, outcome: Outcome, fresh_at: datetime | None, now: datetime) -> datetime:
+    """Return when to poll a listing again after a poll at `now` that ended as `outcome`.
+
+    `fresh_at` is when its last fresh batch came before this poll, None for never.
+    """
+    announced = ANNOUNCED.get(listing.format)
+    if announced is None:
+        return now + listing.poll
+    latest, following = _latest(announced, now), _following(announced, now)
+    if outcome is Outcome.FRESH or _is_out(latest, fresh_at, now):
+        return min(now + LONGEST_REST, following)
+    if now < latest + WATCHED_FOR:
+        return now + WATCHED_EVERY
+    return min(now + listing.poll, now + LONGEST_REST, following)
+
+
+def _is_out(latest: datetime, fresh_at: datetime | None, now: datetime) -> bool:
+    """Tell whether the latest batch was read; an instant that is still to come was noted under a wrong clock."""
+    return fresh_at is not None and latest <= fresh_at <= now
+
+
+def _latest(announced: Announcement, now: datetime) -> datetime:
+    return next(at for at in _around(announced, now, -1) if at <= now)
+
+
+def _following(announced: Announcement, now: datetime) -> datetime:
+    return next(at for at in _around(announced, now, +1) if at > now)
+
+
+def _around(announced: Announcement, now: datetime, step: int) -> list[datetime]:
+    """Return the announcements from the local day of `now` on, backwards or forwards, in UTC."""
+    zone = now.tzinfo
+    today = now.astimezone(NEW_YORK).date()
+    days = (today + timedelta(days=step * n) for n in range(LONGEST_PAUSE_DAYS + 1))
+    return [
+        datetime.combine(day, announced.at, NEW_YORK).astimezone(zone)
+        for day in days
+        if day.weekday() in announced.weekdays
+    ]
