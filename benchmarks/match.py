@@ -141,7 +141,7 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
     def run() -> Iterable[tuple[int, int]]:
         chunk.cache_clear()  # every batch as if it were the first
         found = list(known.match(batch))
-        return ((number, place) for number, places in found for place in places)
+        return ((number, place) for number, places in found for place in places.tolist())
 
     yield run
 

@@ -20,7 +20,7 @@ __all__ = ["Explanation", "QuerySet", "explain", "marks", "match", "volatile"]
 def match(papers: Sequence[Paper], queries: QuerySet | Mapping[QueryId, Query]) -> list[Hit]:
     """Return every hit, by query and then in the order of the papers."""
     known = queries if isinstance(queries, QuerySet) else QuerySet(queries)
-    return [Hit(query, paper) for query, found in known.match(papers) for paper in found]
+    return [Hit(query, paper) for query, found in known.match(papers) for paper in found.tolist()]
 
 
 def volatile(query: Query) -> bool:

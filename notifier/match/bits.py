@@ -31,8 +31,8 @@ def unpacked(bits: Bits) -> tuple[Numbers, Numbers]:
     used = np.flatnonzero(octets != 0)  # most are empty
     found = np.flatnonzero(np.unpackbits(octets[used], bitorder="little").view(np.bool_))
     at = used[found >> 3] << 3 | found & 7
-    rows, places = np.divmod(at, LIMB_BITS * bits.shape[1])
-    return rows, places
+    rows = at // (LIMB_BITS * bits.shape[1])
+    return rows, at - rows * (LIMB_BITS * bits.shape[1])
 
 
 def complement(bits: Bits, papers: int) -> Bits:

@@ -19,6 +19,7 @@ from operator import mul
 from typing import TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from notifier.match.bits import Bits, Numbers, unpacked
 from notifier.match.vocabulary import Table, Vocabulary
@@ -32,6 +33,7 @@ DEAD_ROWS = 1_000  # and at least so many are
 LARGEST_ID = 2**31 - 1
 BLOCK = 1 << 14  # limbs of papers evaluated at once: what stays in a processor's cache
 
+Positions = NDArray[np.int32]
 Columns: TypeAlias = "list[array[int]]"  # of rows of one length: the ids, then each term
 
 _TERM = re.compile(r'(-?)((?:[a-z]+:)?(?:"[^"]*"(?:~\d+)?|[^\s"]+))')
@@ -91,34 +93,34 @@ class QuerySet:
         if len(self._removed) > max(DEAD_ROWS, self._count // DEAD_SHARE):
             self._sweep()
 
-    def match(self, papers: Sequence[Paper]) -> Iterator[tuple[QueryId, list[int]]]:
+    def match(self, papers: Sequence[Paper]) -> Iterator[tuple[QueryId, Positions]]:
         """Yield every query that matches, with the positions of its papers in order."""
-        positions = np.arange(len(papers)).astype(object)  # each int made once, however many queries find it
         for ids, places in self._hits(papers):
-            found = positions[places].tolist()
             ends = np.flatnonzero(np.diff(ids, append=-1)) + 1
             start = 0
             for query_id, end in zip(cast(list[QueryId], ids[ends - 1].tolist()), ends.tolist(), strict=True):
-                yield query_id, found[start:end]
+                yield query_id, places[start:end]
                 start = end
 
-    def _hits(self, papers: Sequence[Paper]) -> Iterator[tuple[Numbers, Numbers]]:
+    def _hits(self, papers: Sequence[Paper]) -> Iterator[tuple[Numbers, Positions]]:
         """Yield pairs of a query and a paper, a block at a time: those of one query stand together, papers in order."""
         if not papers:
             return
-        table = self._vocabulary.table(papers)
+        for ids, bits in self._evaluate(self._vocabulary.table(papers)):
+            rows, places = unpacked(bits)
+            yield ids[rows], places.astype(np.int32)
+
+    def _evaluate(self, table: Table) -> Iterator[tuple[Numbers, Bits]]:
+        """Yield the papers of queries, a block of queries at a time and each query once."""
         single = [self._possible(columns, table) for columns in self._single.values()]
         several = [self._possible(columns, table) for columns in self._several.values()]
         for ids, columns in single:
-            yield from _evaluate(ids, columns, table)
-        found = [pairs for ids, columns in several for pairs in _evaluate(ids, columns, table)]
-        if found:
-            ids, places = map(np.concatenate, zip(*found, strict=True))
-            pairs = np.sort(ids * len(papers) + places)
-            yield np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], len(papers))
+            yield from _conjunctions(ids, columns, table)
+        alternatives = [block for ids, columns in several for block in _conjunctions(ids, columns, table)]
+        if alternatives:
+            yield _disjunctions(*map(np.concatenate, zip(*alternatives, strict=True)))
         for query_id, tree in self._trees.items():
-            _, places = unpacked(self._evaluate_tree(tree, table).reshape(1, -1))
-            yield np.full(len(places), query_id), places
+            yield np.array([query_id]), self._evaluate_tree(tree, table).reshape(1, -1)
 
     def _possible(self, columns: Columns, table: Table) -> tuple[Numbers, list[Numbers]]:
         """Return the ids and terms, as rows of the table, of what can match: every term that is asked for occurs."""
@@ -170,13 +172,20 @@ class QuerySet:
         self._removed.clear()
 
 
-def _evaluate(ids: Numbers, columns: Sequence[Numbers], table: Table) -> Iterator[tuple[Numbers, Numbers]]:
-    """Yield what rows of terms that must all hold find, as pairs of an id and a paper."""
+def _conjunctions(ids: Numbers, columns: Sequence[Numbers], table: Table) -> Iterator[tuple[Numbers, Bits]]:
+    """Yield the papers that hold all terms of a row, a block of rows at a time."""
     size = max(1, BLOCK // table.bits.shape[1])
     for start in range(0, len(ids), size):
         block = slice(start, start + size)
         bits = table.bits[columns[0][block]]
         for column in columns[1:]:
             bits &= table.bits[column[block]]
-        rows, places = unpacked(bits)
-        yield ids[block][rows], places
+        yield ids[block], bits
+
+
+def _disjunctions(ids: Numbers, bits: Bits) -> tuple[Numbers, Bits]:
+    """Unite the papers of rows that have the same id."""
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    first = np.flatnonzero(np.diff(ids, prepend=-1))
+    return ids[first], np.bitwise_or.reduceat(bits[order], first, axis=0)

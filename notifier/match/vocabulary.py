@@ -189,21 +189,26 @@ class Vocabulary:
         """Look up two words that the text parts and the query may not."""
         mark = _mark(scope)
         sizes = row.lengths[:-1] + row.lengths[1:]
-        for at in np.flatnonzero(row.joinable & self._heads.among(row.windows[:-1], sizes)).tolist():
-            term = self._numbers.get(mark + row.words[at] + row.words[at + 1])
-            if term is not None:
-                found.add(term, row.place[at])
+        may = np.flatnonzero(row.joinable & self._heads.among(row.windows[:-1], sizes))
+        terms = np.array(
+            [self._numbers.get(mark + row.words[at] + row.words[at + 1], -1) for at in may.tolist()], np.intp
+        )
+        found.add_many(terms[terms >= 0], row.place[may[terms >= 0]])
 
     def _find_phrases(self, row: Row, scope: Scope, found: Found) -> None:
         """Look up the first letters from every word on, and compare what begins so with the whole phrase."""
+        terms: list[int] = []
+        words: list[int] = []
         for size in HEADS:
             heads = self._phrases.get((scope, size), {})
-            for at in np.flatnonzero(self._heads.among(row.windows, size)).tolist() if heads else ():
-                start = row.starts[at]
-                texts = heads.get(row.letters[start : start + size], [])
-                for text in [texts] if isinstance(texts, str) else texts:
+            may = np.flatnonzero(self._heads.among(row.windows, size)) if heads else np.empty(0, np.intp)
+            for at, start in zip(may.tolist(), row.starts[may].tolist(), strict=True):
+                texts = heads.get(row.letters[start : start + size], ())
+                for text in (texts,) if isinstance(texts, str) else texts:
                     if row.holds(at, text.partition('"')[2][:-1]):
-                        found.add(self._numbers[text], row.place[at])
+                        terms.append(self._numbers[text])
+                        words.append(at)
+        found.add_many(np.array(terms, np.intp), row.place[words])
 
     def _find_facts(self, papers: Sequence[Paper], found: Found) -> None:
         for place, paper in enumerate(papers):
