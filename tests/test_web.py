@@ -25,6 +25,7 @@ READER, OTHER = "reader@example.org", "other@example.org"
 OLD = ["An Old Fictional Paper on Lighthouses"]
 NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferries"]
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}  # RFC 8058 3.1
+PATHS = ("/", "/style.css", "/favicon.ico", "/healthz", "/feeds/papers.rss", "/nothing")
 
 
 @dataclass(frozen=True)
@@ -365,7 +366,7 @@ async def test_f106_forged_cut_and_foreign_links_all_get_the_same_page_and_do_no
 async def test_every_answer_carries_the_security_headers(told: Visit) -> None:
     answers = [
         await told.client.request(method, url)
-        for url in ("/", "/style.css", "/healthz", "/feeds/papers.rss", "/nothing", told.leave_url(), told.copy_url())
+        for url in (*PATHS, told.leave_url(), told.copy_url())
         for method in ("GET", "HEAD", "POST", "DELETE")
     ]
     answers.append(await told.client.get("/feeds/papers.rss", headers={"If-None-Match": "*"}))
@@ -378,7 +379,7 @@ async def test_every_answer_carries_the_security_headers(told: Visit) -> None:
 
 
 async def test_head_says_what_get_says_without_the_body(told: Visit) -> None:
-    paths = ("/", "/style.css", "/healthz", "/feeds/papers.rss", "/nothing", told.leave_url(), told.copy_url())
+    paths = (*PATHS, told.leave_url(), told.copy_url())
     for url in paths:
         full, head = await told.client.get(url), await told.client.head(url)
         assert (head.status_code, head.content) == (full.status_code, b""), url

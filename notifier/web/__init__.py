@@ -27,6 +27,7 @@ def application(site: Site) -> ASGIApp:
         routes=[
             Route("/", pages.home, name="home"),
             Route("/style.css", pages.style, name="style"),
+            Route("/favicon.ico", pages.icon, name="icon"),
             Route("/healthz", pages.healthz, name="healthz"),
             Route("/feeds/papers.rss", feeds.papers, name="papers"),
             Route("/digests/{copy}", pages.digest, name="digest"),

@@ -15,6 +15,8 @@ from notifier.digest import digest as make_digest
 from notifier.model import Coverage, OutboxId, Subscriber, SubscriberState
 from notifier.web.site import Site, site_of
 
+FEED = "/feeds/papers.rss"
+NEWEST = 10  # papers on the first page; the feed has more
 PRIVATE = {"cache-control": "no-store", "x-robots-tag": "noindex"}  # of pages that a link of somebody's opens
 WORDS = {  # an answer's title and text, by its status
     404: ("Nothing here", "If you followed a link from a mail, it may have been cut in two: copy the whole of it."),
@@ -38,18 +40,25 @@ async def home(request: Request) -> Response:
             )
             for poll in polls
         ]  # fmt: skip
-    papers = [stored.paper for stored in await site.store.newest_papers(20)]
-    values = present.home(batches, papers, waiting=[each.name for each in site.listings], feed_url=FEED)
+    newest = await site.store.newest_papers(NEWEST)
+    values = present.home(
+        batches,
+        [stored.paper for stored in newest],
+        waiting=[each.name for each in site.listings],
+        feed_url=FEED,
+        met=[stored.seen_at.date() for stored in newest],
+    )
     return await _page(request, "home", values)
 
 
-FEED = "/feeds/papers.rss"
-
-
 async def style(request: Request) -> Response:
-    """The one style sheet; like every template the operator may replace it."""
-    content = await run_in_threadpool(site_of(request).templates.text, "web/style.css", {})
-    return Response(content, media_type="text/css", headers={"cache-control": "public, max-age=3600"})
+    """The one style sheet."""
+    return await _beside(request, "style.css", "text/css")
+
+
+async def icon(request: Request) -> Response:
+    """The mark of the site in a browser's tab, where every browser and feed reader looks for it."""
+    return await _beside(request, "icon.svg", "image/svg+xml")
 
 
 async def healthz(_request: Request) -> Response:
@@ -109,6 +118,12 @@ async def _unsubscribe_page(request: Request, reader: Subscriber) -> Response:
         "undo_url": f"/resubscribe/{link}",
     }
     return await _page(request, "unsubscribe", values, PRIVATE)
+
+
+async def _beside(request: Request, name: str, media_type: str) -> Response:
+    """What a page loads; like every template the operator may replace it."""
+    content = await run_in_threadpool(site_of(request).templates.text, f"web/{name}", {})
+    return Response(content, media_type=media_type, headers={"cache-control": "public, max-age=3600"})
 
 
 async def _page(
