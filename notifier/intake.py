@@ -36,6 +36,7 @@ from notifier.model import (
 )
 from notifier.parse import past
 from notifier.query import parse as parse_query
+from notifier.rhythm import next_poll
 from notifier.store import Store
 
 LOOKS = 5  # how often a poll looks again when another one recorded the same papers in between
@@ -150,9 +151,7 @@ async def record(
     """
     track = await _track(listing, intake.store, state, batch)
     gaps = days_to_read(listing.url, listing.format, track.listed_on, batch.listed_on)
-    return await _record(
-        listing, intake, batch, track, now, validators=validators, next_poll_at=now + listing.poll, gaps=gaps
-    )
+    return await _record(listing, intake, batch, track, now, validators=validators, gaps=gaps)
 
 
 async def read_past_day(listing: Listing, intake: Intake, day: date, now: datetime) -> Poll:
@@ -173,9 +172,10 @@ async def read_past_day(listing: Listing, intake: Intake, day: date, now: dateti
 
 async def record_unchanged(listing: Listing, intake: Intake, state: ListingState | None, now: datetime) -> Poll:
     """Record that a page is as it was."""
-    result = unchanged(await _track(listing, intake.store, state), now)
+    track = await _track(listing, intake.store, state)
+    result = unchanged(track, now)
     done = _poll(listing, result, now)
-    await intake.store.record_unchanged(done, now + listing.poll)
+    await intake.store.record_unchanged(done, next_poll(listing, result.outcome, track.last_fresh_at, now))
     log.polled(done)
     return done
 
@@ -204,14 +204,15 @@ async def _record(
     track: Track,
     now: datetime,
     *,
-    next_poll_at: datetime,
+    next_poll_at: datetime | None = None,
     validators: Validators | None = None,
     gaps: Sequence[date] = (),
     closes: date | None = None,
 ) -> Poll:
     """Diff, match and record a batch: commit point 1. Looks again when another poll recorded the same papers.
 
-    Raises PageError for a batch that contradicts itself: nothing of it is recorded.
+    The listing is polled again at `next_poll_at`, by default when its rhythm says. Raises PageError for a batch that
+    contradicts itself: nothing of it is recorded.
     """
     for _ in range(LOOKS):
         seen = await intake.store.seen(batch_keys(batch), listing.name)
@@ -226,7 +227,8 @@ async def _record(
         try:
             await intake.store.record_poll(
                 done, result, hits, validators,
-                seen=seen, queries_up_to=intake.queries.latest, next_poll_at=next_poll_at, gaps=gaps, closes=closes,
+                seen=seen, queries_up_to=intake.queries.latest, gaps=gaps, closes=closes,
+                next_poll_at=next_poll_at or next_poll(listing, result.outcome, track.last_fresh_at, now),
             )  # fmt: skip
         except SeenMeanwhile:
             continue

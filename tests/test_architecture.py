@@ -22,6 +22,7 @@ PURE = [
     "bounce",
     "feed",
     "cadence",
+    "rhythm",
     "templates",
 ]
 HOMES = {

@@ -1,0 +1,162 @@
+"""Rhythm: an announcement is read minutes after it is out, in winter and in summer, with few requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from notifier.model import Listing, Outcome
+from notifier.rhythm import next_poll
+from tests.world import World
+
+PAGE = Listing(name="cs.CL page", url="https://arxiv.org/list/cs.CL/new", format="arxiv-list")
+FEED = Listing(name="cs.CL feed", url="https://rss.arxiv.org/rss/cs.CL", format="arxiv-feed")
+OTHER = Listing(name="Daily Papers", url="https://example.org/", format="hf-daily", poll=timedelta(minutes=45))
+
+MINUTES, HOURS = timedelta(minutes=1), timedelta(hours=1)
+MOST_REQUESTS = 30  # in a week of punctual batches; every 30 minutes would be 336. Each 10 minutes late cost one more
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def polls(listing: Listing, batches: Sequence[datetime], start: datetime, days: int = 7) -> list[tuple[datetime, int]]:
+    """Poll a page that turns at these instants: (when, number of batches that were out by then) of each poll."""
+    done: list[tuple[datetime, int]] = []
+    now, fresh_at = start, None
+    while now < start + timedelta(days=days):
+        out = sum(batch <= now for batch in batches)
+        before = done[-1][1] if done else -1
+        outcome = Outcome.FRESH if out > before else Outcome.WAITING
+        done.append((now, out))
+        following = next_poll(listing, outcome, fresh_at, now)
+        fresh_at = now if outcome is Outcome.FRESH else fresh_at
+        assert now < following <= now + 6 * HOURS
+        now = following
+    return done
+
+
+WINTER = ["2026-01-12 01:00", "2026-01-13 01:00", "2026-01-14 01:00", "2026-01-15 01:00", "2026-01-16 01:00"]
+SUMMER = ["2026-07-13 00:00", "2026-07-14 00:00", "2026-07-15 00:00", "2026-07-16 00:00", "2026-07-17 00:00"]
+# In New York the clock goes forward on Sunday 8 March 2026 and back on Sunday 1 November 2026, at 02:00.
+SPRING = ["2026-03-06 01:00", "2026-03-09 00:00", "2026-03-10 00:00", "2026-03-11 00:00", "2026-03-12 00:00"]
+AUTUMN = ["2026-10-30 00:00", "2026-11-02 01:00", "2026-11-03 01:00", "2026-11-04 01:00", "2026-11-05 01:00"]
+
+
+@pytest.mark.parametrize("late", [0, 3, 25, 95, 230], ids="{} minutes late".format)
+@pytest.mark.parametrize("listing", [PAGE, FEED], ids=["page", "feed"])
+@pytest.mark.parametrize(
+    ("week", "start"),
+    [
+        (WINTER, "2026-01-10 12:00"),
+        (SUMMER, "2026-07-11 12:00"),
+        (SPRING, "2026-03-05 21:00"),
+        (AUTUMN, "2026-10-29 21:00"),
+    ],
+    ids=["winter", "summer", "spring", "autumn"],
+)
+def test_a_week_of_announcements_is_read_within_12_minutes_each_with_few_requests(
+    week: list[str], start: str, listing: Listing, late: int
+) -> None:
+    """Pages turn at 20:00 in New York, feeds four hours later, each `late` minutes after its time."""
+    delay = late * MINUTES + (4 * HOURS if listing is FEED else 0 * HOURS)
+    batches = [utc(text) + delay for text in week]
+    done = polls(listing, batches, utc(start))
+    for number, batch in enumerate(batches, start=1):
+        read_at = next(now for now, out in done if out >= number)
+        assert read_at - batch <= 12 * MINUTES, f"the batch of {batch} was read at {read_at}"
+    assert len(done) <= MOST_REQUESTS + 5 * -(-late // 10)
+
+
+def test_on_a_holiday_the_page_is_watched_for_four_hours_then_polled_at_its_own_interval() -> None:
+    """No batch comes on Sunday evening; Monday's does."""
+    sunday, monday = utc("2026-07-13 00:00"), utc("2026-07-14 00:00")
+    thursday = utc("2026-07-10 00:00")
+    done = [now for now, _ in polls(PAGE, [thursday, monday + 5 * MINUTES], utc("2026-07-09 21:00"), days=6)]
+    watched = [now for now in done if sunday <= now <= sunday + 4 * HOURS]
+    assert len(watched) == 25
+    after = [now for now in done if sunday + 4 * HOURS <= now < monday]
+    assert {later - now for now, later in pairwise(after)} == {30 * MINUTES}
+    assert [now for now in done if monday <= now <= monday + HOURS] == [monday, monday + 10 * MINUTES]
+
+
+def test_a_weekend_is_quiet_but_never_longer_than_six_hours() -> None:
+    friday = utc("2026-07-17 00:10")
+    done = [now for now, _ in polls(PAGE, [friday], friday, days=3)]
+    assert len(done) == 13
+    assert done[-1] == utc("2026-07-20 00:00")
+
+
+def test_a_fresh_batch_lets_the_listing_rest_and_a_failed_poll_does_not() -> None:
+    now, before = utc("2026-07-14 00:20"), utc("2026-07-13 00:05")
+    assert next_poll(PAGE, Outcome.FRESH, before, now) == now + 6 * HOURS
+    for outcome in (Outcome.WAITING, Outcome.QUIET, Outcome.STALE, Outcome.FAILED):
+        assert next_poll(PAGE, outcome, before, now) == now + 10 * MINUTES
+
+
+def test_a_rest_ends_at_the_next_announcement() -> None:
+    now = utc("2026-07-14 22:00")
+    assert next_poll(PAGE, Outcome.WAITING, utc("2026-07-14 00:05"), now) == utc("2026-07-15 00:00")
+
+
+def test_a_listing_that_was_never_fresh_is_watched_from_the_announcement_on() -> None:
+    now = utc("2026-07-14 00:20")
+    assert next_poll(PAGE, Outcome.QUIET, None, now) == now + 10 * MINUTES
+
+
+def test_a_batch_noted_under_a_clock_that_was_ahead_is_not_taken_for_the_latest() -> None:
+    now = utc("2026-07-14 00:20")
+    assert next_poll(PAGE, Outcome.WAITING, utc("2031-01-01 00:00"), now) == now + 10 * MINUTES
+
+
+def test_an_interval_longer_than_the_rest_is_cut_for_a_page_that_is_announced() -> None:
+    slow = Listing(name="slow", url=PAGE.url, format=PAGE.format, poll=timedelta(days=7))
+    now = utc("2026-07-14 08:00")
+    assert next_poll(slow, Outcome.WAITING, None, now) == now + 6 * HOURS
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_any_other_listing_is_polled_at_its_own_interval(outcome: Outcome) -> None:
+    now = utc("2026-07-14 00:20")
+    assert next_poll(OTHER, outcome, now, now) == now + 45 * MINUTES
+
+
+# --- in a whole installation ------------------------------------------------------------------------------------------
+
+
+def feed(*numbers: int) -> str:
+    """A feed of arXiv with fictional papers of these numbers."""
+    items = "".join(
+        f"<item><title>Fictional paper {number}</title><link>https://arxiv.org/abs/2603.{number:05}</link>"
+        f'<guid isPermaLink="false">oai:arXiv.org:2603.{number:05}v1</guid><category>cs.CL</category>'
+        f"<description>arXiv:2603.{number:05}v1 Announce Type: new \nAbstract: An invented abstract.</description>"
+        "<arxiv:announce_type>new</arxiv:announce_type><dc:creator>Ada Quill</dc:creator></item>"
+        for number in numbers
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><rss version="2.0" xmlns:arxiv="http://arxiv.org/schemas/atom" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>cs.CL updates on arXiv.org</title>'
+        "<link>http://rss.arxiv.org/rss/cs.CL</link><description>cs.CL updates on the arXiv.org e-print archive."
+        f"</description>{items}</channel></rss>"
+    )
+
+
+async def test_a_poll_is_recorded_with_the_next_one_as_the_rhythm_says(installation: World) -> None:
+    """On Tuesday 3 March 2026 the feeds turn at 05:00 UTC; 304 answers are no fresh batch either."""
+    installation.listing("cs.CL", "arxiv-feed")
+    installation.pages.put("/cs.CL", feed(1), etag='"monday"')
+    planned = []
+    for now in ("2026-03-03 03:00", "2026-03-03 05:00", "2026-03-03 05:10"):
+        installation.now = utc(now)
+        if now.endswith("05:10"):
+            installation.pages.put("/cs.CL", feed(2, 3), etag='"tuesday"')
+        await installation.run(minutes=0)
+        async with installation.opened() as running:
+            state = await running.store.listing_state("cs.CL")
+        assert state is not None
+        planned.append((str(state.outcome), f"{state.next_poll_at:%d %H:%M}"))
+    assert planned == [("fresh", "03 05:00"), ("waiting", "03 05:10"), ("fresh", "03 11:10")]
