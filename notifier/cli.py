@@ -34,6 +34,8 @@ from notifier.daemon import on_signals, opened, utc_now
 from notifier.daemon import once as run_once
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
+from notifier.fetch import host_of
+from notifier.fetch.manners import SHORT_WAIT, rest
 from notifier.model import (
     Cadence,
     DigestClock,
@@ -173,13 +175,14 @@ def check(config: ConfigOption = None) -> None:
 
 @app.command(epilog="Examples: `notifier status`, `notifier status --json | jq .outbox`")
 def status(config: ConfigOption = None, as_json: Json = False) -> None:
-    """Show each listing's last outcome, the outbox and the subscribers."""
-    chosen = _load(config)
+    """Show each listing's last outcome, the hosts that are left alone, the outbox and the subscribers."""
+    chosen, now = _load(config), utc_now()
 
     async def look(store: Store) -> dict[str, Any]:
         papers, news = await store.paper_counts()
         return {
             "listings": await store.listing_states(),
+            "hosts": [host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT],
             "papers": papers,
             "news": news,
             "outbox": {str(state): count for state, count in (await store.depth()).items()},
@@ -191,10 +194,14 @@ def status(config: ConfigOption = None, as_json: Json = False) -> None:
         listings = [
             {key: value for key, value in asdict(state).items() if key != "validators"} for state in seen["listings"]
         ]
-        print(json.dumps(seen | {"listings": listings}, default=str, indent=2))
+        hosts = [{"host": host.host, "until": host.blocked_until, "reason": host.reason} for host in seen["hosts"]]
+        print(json.dumps(seen | {"listings": listings, "hosts": hosts}, default=str, indent=2))
         return
     names = {listing.name for listing in chosen.listing}
     _show_listings([state for state in seen["listings"] if state.name in names], names)
+    for host in seen["hosts"]:
+        until = f"{escape(host.host)} is left alone until {_when(host.blocked_until)}: {escape(host.reason)}"
+        out.print(f"[yellow]{until}[/yellow] (`notifier resume {escape(host.host)}` asks it again)")
     out.print(f"papers: {seen['papers']} seen, {seen['news']} of them news")
     for what in ("outbox", "subscribers"):
         out.print(f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(seen[what].items())) or "none"))
@@ -337,6 +344,23 @@ def unsubscribe(email: str, config: ConfigOption = None) -> None:
         err.print(f"{escape(email)} was not subscribed")
         raise typer.Exit(FAILED)
     out.print(f"{escape(email)} gets no more mail")
+
+
+@app.command(epilog="Example: `notifier resume arxiv.org`")
+def resume(
+    host: Annotated[str, typer.Argument(help="As `notifier status` names it.")], config: ConfigOption = None
+) -> None:
+    """Ask a host again that is left alone, because it refused us or was asked too often."""
+    chosen, now = _load(config), utc_now()
+    theirs = [listing.name for listing in chosen.listings if host_of(listing) == host]
+
+    async def work(store: Store) -> bool:
+        return await store.resume_host(host, theirs, now)
+
+    if not _with_store(chosen, work):
+        err.print(f"{escape(host)} is not left alone: see `notifier status`")
+        raise typer.Exit(FAILED)
+    out.print(f"{escape(host)} is asked again now: {', '.join(map(escape, theirs)) or 'no listing is there'}")
 
 
 @app.command(epilog="Example: `notifier migrate`")

@@ -192,6 +192,7 @@ class ListingConfig(BaseModel):
     stale_after: Annotated[Span, Field(ge=timedelta(hours=1), le=timedelta(days=365))] = timedelta(days=4)
     first: First = First.RECORD
     allow_private: bool = False
+    robots: Literal["obey", "ignore"] = "obey"
     selectors: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -284,6 +285,7 @@ class Config(BaseSettings):
             Listing(
                 name=each.name, url=each.url, format=each.format, poll=each.poll, stale_after=each.stale_after,
                 first=each.first, allow_private=each.allow_private, selectors=each.selectors,
+                obey_robots=each.robots == "obey",
             )
             for each in self.listing
         )  # fmt: skip

@@ -27,7 +27,7 @@ from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.deliver import relay
 from notifier.digest import Letterhead
-from notifier.fetch import client
+from notifier.fetch import client, host_of
 from notifier.intake import Intake, Queries
 from notifier.model import Listing, Poll
 from notifier.pipeline import Desk, Drained, Shelf
@@ -38,6 +38,7 @@ from notifier.web import Site, application
 TICK = timedelta(seconds=5)  # between two looks at what is due
 STOP_GRACE = 8.0  # seconds for what is under way when told to stop
 POLLS_AT_ONCE = 8
+ROUND = timedelta(seconds=30)  # of polls of one host; the rest of its listings come at the next ring
 # A poll planned further ahead than any pause was planned while the system clock was wrong.
 LONGEST_PLAN = timedelta(days=8)
 
@@ -70,7 +71,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
     """
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
-        fetching = await stack.enter_async_context(client(config.contact, __version__))
+        fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))
         worker = await stack.enter_async_context(confine())
         intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
         sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
@@ -154,25 +155,39 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
 
 
 async def _poll_due(running: Running) -> None:
-    """Poll every listing whose time has come, a few at once; the gate per host is the client's."""
-    now, places = running.clock(), asyncio.Semaphore(POLLS_AT_ONCE)
+    """Poll every listing whose time has come: hosts side by side, the listings of one in turn.
 
-    async def one(listing: Listing) -> None:
-        async with places:
-            try:
-                await _poll(running, listing)
-            except Exception as fault:  # the database, a full disk: the other listings may fare better
-                log.step_failed(f"poll {listing.name}", fault)
+    A host that keeps us waiting is left after a round, so that no other waits for it: what remains is still due.
+    """
+    places = asyncio.Semaphore(POLLS_AT_ONCE)
 
-    due = [listing for listing in running.config.listings if await _is_due(running.store, listing, now)]
+    async def one_host(listings: Sequence[Listing]) -> None:
+        until = running.clock() + ROUND
+        for listing in listings:
+            async with places:
+                try:
+                    await _poll(running, listing)
+                except Exception as fault:  # the database, a full disk: the other listings may fare better
+                    log.step_failed(f"poll {listing.name}", fault)
+            if running.clock() >= until:
+                return
+
     async with asyncio.TaskGroup() as group:
-        for listing in due:
-            group.create_task(one(listing))
+        for listings in (await _due(running)).values():
+            group.create_task(one_host(listings))
 
 
-async def _is_due(store: Store, listing: Listing, now: datetime) -> bool:
-    state = await store.listing_state(listing.name)
-    return state is None or state.next_poll_at <= now or state.next_poll_at > now + LONGEST_PLAN
+async def _due(running: Running) -> dict[str, list[Listing]]:
+    """Return the listings whose time has come by their host, those first that were polled longest ago."""
+    now, due = running.clock(), []
+    for listing in running.config.listings:
+        state = await running.store.listing_state(listing.name)
+        if state is None or state.next_poll_at <= now or state.next_poll_at > now + LONGEST_PLAN:
+            due.append((state is not None, state.polled_at if state else now, listing))
+    by_host: dict[str, list[Listing]] = {}
+    for _, _, listing in sorted(due, key=lambda each: each[:2]):
+        by_host.setdefault(host_of(listing), []).append(listing)
+    return by_host
 
 
 async def _poll(running: Running, listing: Listing) -> Poll:

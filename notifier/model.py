@@ -34,7 +34,8 @@ class First(StrEnum):
 class Listing:
     """A page that is polled. `poll` is the time between polls; `name` is unique and never changes its meaning.
 
-    `selectors` are CSS selectors by field, for the format that wants them (`parse.html`).
+    `selectors` are CSS selectors by field, for the format that wants them (`parse.html`). `obey_robots` is false when
+    the site gave leave to read what its robots.txt forbids.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Listing:
     stale_after: timedelta = timedelta(days=4)
     first: First = First.RECORD
     allow_private: bool = False
+    obey_robots: bool = True
     selectors: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
@@ -53,6 +55,24 @@ class Validators:
 
     etag: str | None = None
     last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """How we stand with a host, which is a name, with its port where that is unusual; None: never, or not asked yet.
+
+    No request before `next_request_at` (the gap) nor before `blocked_until` (a pause, for `reason`). `robots` are the
+    rules of its robots.txt that concern us, one a line, `crawl_delay` its wish for the gap; believed until
+    `robots_until`.
+    """
+
+    host: str
+    next_request_at: datetime | None = None
+    blocked_until: datetime | None = None
+    reason: str = ""
+    robots: str = ""
+    crawl_delay: timedelta = timedelta()
+    robots_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

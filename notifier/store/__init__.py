@@ -1,8 +1,8 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `digests` (what is owed
-becomes a message), `outbox` (the commit points of sending), `quarantine` (pages that kill the parser), `archive`
-(reading only). Open it with `open_store`.
+becomes a message), `outbox` (the commit points of sending), `quarantine` (pages that kill the parser), `hosts`
+(when each may be asked again), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from notifier.store import schema
 from notifier.store.archive import Archive
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
+from notifier.store.hosts import Hosts
 from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
@@ -28,7 +29,7 @@ from notifier.store.subscribers import Subscribers
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Subscribers, Digests, Outbox, Quarantine, Archive):
+class Store(Papers, Hosts, Subscribers, Digests, Outbox, Quarantine, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:

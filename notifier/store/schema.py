@@ -90,6 +90,18 @@ listing = Table(  # what polling a listing has shown so far
     Column("reason", Text, nullable=False),
 )
 
+host = Table(  # when a host may be asked again; what its robots.txt says to us
+    "host",
+    metadata,
+    Column("host", String(300), primary_key=True),
+    Column("next_request_at", Instant),
+    Column("blocked_until", Instant),
+    Column("reason", Text, nullable=False),
+    Column("robots", Text, nullable=False),
+    Column("crawl_delay", Integer, nullable=False),  # seconds
+    Column("robots_until", Instant),
+)
+
 poll = Table(
     "poll",
     metadata,

@@ -36,6 +36,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_listing")),
     )
     op.create_table(
+        "host",
+        sa.Column("host", sa.String(length=300), nullable=False),
+        sa.Column("next_request_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("robots", sa.Text(), nullable=False),
+        sa.Column("crawl_delay", sa.Integer(), nullable=False),
+        sa.Column("robots_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("host", name=op.f("pk_host")),
+    )
+    op.create_table(
         "poll",
         sa.Column("id", ID, autoincrement=True, nullable=False),
         sa.Column("listing", sa.String(length=100), nullable=False),

@@ -1,0 +1,57 @@
+"""Hosts: when each may be asked again, and what its robots.txt says to us. A restart forgets neither (G9)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import RowMapping, select, update
+
+from notifier.model import HostState
+from notifier.store import schema
+from notifier.store.engine import Database
+
+
+class Hosts:
+    """The verbs of politeness."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def host_state(self, host: str) -> HostState | None:
+        """Return how we stand with a host, None when it was never asked."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(schema.host).filter_by(host=host))).mappings().first()
+        return _host_state(row) if row else None
+
+    async def keep_host(self, state: HostState) -> None:
+        """Remember how we stand with a host."""
+        values = asdict(state) | {"crawl_delay": int(state.crawl_delay.total_seconds())}
+        table = schema.host
+        async with self._database.write() as connection:
+            change = self._database.insert(table).values(values)
+            await connection.execute(change.on_conflict_do_update(index_elements=[table.c.host], set_=values))
+
+    async def resting_hosts(self, now: datetime) -> list[HostState]:
+        """Return the hosts that are left alone for longer than the gap, by name."""
+        table = schema.host
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(table).where(table.c.blocked_until > now).order_by(table.c.host))
+            return [_host_state(row) for row in rows.mappings()]
+
+    async def resume_host(self, host: str, listings: Collection[str], now: datetime) -> bool:
+        """End the pause of a host and make these listings of it due; return whether there was a pause."""
+        table = schema.host
+        async with self._database.write() as connection:
+            resting = table.c.host == host, table.c.blocked_until > now
+            ended = await connection.execute(update(table).where(*resting).values(blocked_until=None, reason=""))
+            if not ended.rowcount:
+                return False
+            theirs = schema.listing.c.name.in_(listings)
+            await connection.execute(update(schema.listing).where(theirs).values(next_poll_at=now))
+        return True
+
+
+def _host_state(row: RowMapping) -> HostState:
+    return HostState(**{**row, "crawl_delay": timedelta(seconds=row["crawl_delay"])})
