@@ -201,15 +201,15 @@ def _save_pages(folder: Path) -> dict[str, list[tuple[Message, Path]]]:
 
 
 def _show(folder: Path, mails: dict[str, list[tuple[Message, Path]]], out: Console) -> None:
-    table = Table("reader", "subject", "open in a browser", title="What each subscriber got", title_justify="left")
+    table = Table("reader", "subject", "as a web page", title="What each subscriber got", title_justify="left")
     for reader, mine in sorted(mails.items()):
         for message, page in mine:
-            table.add_row(reader, escape(_subject(message)), str(page))
+            table.add_row(reader, escape(_subject(message)), page.name)
     out.print(table)
     places = {
         "mail": f"{folder / 'mail'} (a Maildir: mutt -f {folder / 'mail'})",
         "feed": str(folder / "feeds" / "papers.rss"),
-        "digests": str(folder / "digests"),
+        "web pages": f"{folder / 'digests'} (open one in a browser)",
         "pages read": str(SAMPLES),
         "configuration": str(folder / "config.toml"),
     }
