@@ -57,6 +57,14 @@ def gap_failed(listing: str, day: date, reason: str) -> None:
     _event(logging.WARNING, "past_day_failed", listing=listing, day=day, reason=reason)
 
 
+def differ(listing: str, other: str, only_listing: int, only_other: int) -> None:
+    """Two listings of one source show different papers; `notifier status --json` names them."""
+    _event(
+        logging.WARNING, "listings_differ", listing=listing, other=other, only_listing=only_listing,
+        only_other=only_other,
+    )  # fmt: skip
+
+
 def parser_crashed(listing: str, reason: str, traceback: str) -> None:
     """A parser raised what it should not; its traceback follows indented, for a page may have a part in it."""
     lines = "".join(f"\n    {_safe(line)}" for line in traceback.splitlines())
@@ -100,7 +108,6 @@ def template_broken(fault: TemplateError) -> None:
 
 def query_unreadable(text: str, reason: str) -> None:
     _event(logging.ERROR, "query_unreadable", query=text, reason=reason)
-
 
 def recovered(claimed: int, in_doubt: int) -> None:
     if claimed or in_doubt:
