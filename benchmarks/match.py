@@ -3,8 +3,12 @@
 Papers and queries are made up, deterministic and plain (lower-case words without plurals, Zipf's law), so that every
 peer can be given the same meaning and must find the same pairs; ours runs with the whole language on. Each contender
 runs in a process of its own, so that memory can be told apart, and is given its queries compiled before the clock
-starts: the clock covers a new batch of papers until every query knows its papers. Peers come from PyPI into
-build/peers; one that cannot be had is reported absent. What is too slow is run on a sample of the queries, marked "~".
+starts: the clock covers a new batch of papers until every query knows its papers. Ours forgets the words of earlier
+batches each time. The C floor is floor.c beside this file: the same answer with nothing of the language.
+
+Peers come from PyPI into build/peers; one that cannot be had is reported absent. What is too slow is run on a sample of
+the queries, marked "~". `--quick` takes under a minute, `--growth` shows how time and memory grow with queries and
+papers, `--queries 1000000 --only "ours,C floor,tantivy,SQLite FTS5"` is the large table.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
@@ -125,6 +130,7 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
     from notifier.match.chunks import chunk
     from notifier.model import Paper, QueryId
     from notifier.query import canonical, parse
+    from notifier.query.plurals import singular
 
     batch = [
         Paper(source="made-up", source_key=str(number), title=title, abstract=abstract, url="")
@@ -140,10 +146,41 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
 
     def run() -> Iterable[tuple[int, int]]:
         chunk.cache_clear()  # every batch as if it were the first
+        singular.cache_clear()
         found = list(known.match(batch))
         return ((number, place) for number, places in found for place in places.tolist())
 
     yield run
+
+
+def c_floor(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
+    """The same answer by floor.c, which tells its own time."""
+
+    def compiled(alternative: Alternative) -> str:
+        wanted, excluded, phrases = alternative
+        return " ".join(
+            [
+                *(f"+{word}" for word in wanted),
+                *(f"={'_'.join(p)}" for p in phrases),
+                *(f"-{word}" for word in excluded),
+            ]
+        )
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = Path(__file__).with_name("floor.c")
+        subprocess.run(["gcc", "-O3", "-march=native", "-o", folder / "floor", source], check=True)
+        (folder / "papers").write_text("".join(f"{text}\n" for text in texts(papers)))
+        (folder / "queries").write_text("".join(" | ".join(map(compiled, made)) + "\n" for made in queries))
+
+        def run() -> Iterable[tuple[int, int]]:
+            command = [folder / "floor", folder / "papers", folder / "queries", folder / "pairs", "1"]
+            note("seconds itself", float(subprocess.run(command, check=True, capture_output=True).stdout))
+            pairs = array("i")
+            pairs.frombytes((folder / "pairs").read_bytes())
+            return zip(pairs[::2], pairs[1::2], strict=True)
+
+        yield run
 
 
 def tantivy(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
@@ -386,6 +423,7 @@ class server:
 
 CONTENDERS: dict[str, Callable[[list[tuple[str, str]], list[Made]], Iterator[Run]]] = {
     "ours": ours,
+    "C floor": c_floor,
     "tantivy": tantivy,
     "SQLite FTS5": fts5,
     "hyperscan": hyperscan,
@@ -394,6 +432,11 @@ CONTENDERS: dict[str, Callable[[list[tuple[str, str]], list[Made]], Iterator[Run
     "loop of in": loop_of_in,
     "one re each": one_re_each,
 }
+TOOLS = {"C floor": "gcc", "PostgreSQL": "pg_config"}  # programs that a contender needs
+OUT_OF_REACH = ("Lucene Monitor",)  # no package of it comes from PyPI
+QUICK = ("ours", "C floor", "tantivy", "SQLite FTS5", "loop of in")
+GROWTH = (250_000, 500_000, 1_000_000)
+BATCHES = (500, 1_000, 2_000)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -417,20 +460,28 @@ def contend(name: str, papers: int, queries: int, rounds: int) -> None:
     batch, made = make_papers(words, papers, seed=3), make_queries(words, queries)
     base = memory()
     for run in CONTENDERS[name](batch, made):
-        seconds = []
+        seconds: list[float] = []
+        cpu: list[float] = []
         gc.collect()
         gc.freeze()  # the made-up input is not the contender's to walk through
         for _ in range(rounds):
-            started = time.perf_counter()
+            pairs: Iterable[tuple[int, int]] = ()  # what the round before found is not freed on this one's time
+            started, busy = time.perf_counter(), time.process_time()
             pairs = run()
-            seconds.append(time.perf_counter() - started)
+            taken = time.perf_counter() - started
+            cpu.append(time.process_time() - busy)
+            seconds.append(NOTES.pop("seconds itself", taken))
         count, digest = fingerprint(pairs)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        print(json.dumps({"seconds": seconds, "pairs": count, "digest": digest, "MB": peak - base, **NOTES}))
+        print(
+            json.dumps({"seconds": seconds, "cpu": cpu, "pairs": count, "digest": digest, "MB": peak - base, **NOTES})
+        )
 
 
 def python_for(name: str) -> str | None:
     """Return the interpreter that has a contender's package, if any; the first use installs them."""
+    if name not in CONTENDERS or (name in TOOLS and not shutil.which(TOOLS[name])):
+        return None
     module = {"tantivy": "tantivy", "hyperscan": "hyperscan", "pyahocorasick": "ahocorasick"}.get(name)
     if module is None:
         return sys.executable
@@ -443,45 +494,88 @@ def python_for(name: str) -> str | None:
     return python if known else None
 
 
+def measured(name: str, papers: int, queries: int, rounds: int) -> dict[str, Any] | str:
+    """Run a contender in a process of its own; return its figures, or why there are none."""
+    python = python_for(name)
+    if python is None:
+        return "absent"
+    sizes = ["--papers", str(papers), "--queries", str(queries), "--rounds", str(rounds)]
+    done = subprocess.run([python, __file__, "--contend", name, *sizes], capture_output=True, text=True)
+    if done.returncode:
+        return f"failed  {done.stderr.strip().splitlines()[-1][:80] if done.stderr else ''}"
+    got: dict[str, Any] = json.loads(done.stdout)
+    got["median"] = statistics.median(got["seconds"]) / got.get("share", 1.0)
+    return got
+
+
+def compare(names: Iterable[str], papers: int, queries: int, rounds: int) -> None:
+    """Print the table of contenders beside ours."""
+    print(f"{papers:,} papers x {queries:,} distinct queries, median of {rounds} runs\n")
+    print(
+        f"{'':16}{'match':>10}{'times ours':>12}{'cpu':>10}{'pairs found':>14}{'peak MB':>10}{'load':>9}{'others':>9}"
+    )
+    best, digest = 0.0, ""
+    for name in names:
+        busy = os.getloadavg()[0]
+        got = measured(name, papers, queries, rounds)
+        if isinstance(got, str):
+            print(f"{name:16}{got[:6]:>10}{got[6:]}", flush=True)
+            continue
+        sample = "share" in got
+        cpu = "" if name in TOOLS else f"{statistics.median(got['cpu']) / got.get('share', 1.0):.3f} s"
+        seconds = got["median"]
+        best, digest = (best, digest) if best else (seconds, got["digest"])
+        same = "sample" if sample else "same" if got["digest"] == digest else "DIFFER"
+        load = f"{got['load seconds']:.2f} s" if "load seconds" in got else ""
+        print(
+            f"{name:16}{'~' * sample + format(seconds, '.3f'):>8} s{seconds / best:>11.2f}x{cpu:>10}{got['pairs']:>9,} {same:6}"
+            f"{got['MB']:>8.0f}{load:>9}{busy:>9.1f}",
+            flush=True,
+        )
+    print(
+        "\ncpu: what the process itself used, which other work disturbs less. load: making the queries ready.\nothers: what else the machine was doing, as its load average before the row."
+    )
+
+
+def grow(rounds: int) -> None:
+    """Print how ours grows with the queries and with the papers, each step as a multiple of the one before."""
+    for axis, steps in (("queries", ((1_000, n) for n in GROWTH)), ("papers", ((n, 100_000) for n in BATCHES))):
+        print(f"{axis:>10}{'match':>12}{'ratio':>8}{'peak MB':>10}{'load':>9}{'ratio':>8}")
+        before: dict[str, Any] | None = None
+        for papers, queries in steps:
+            got = measured("ours", papers, queries, rounds)
+            assert not isinstance(got, str), got
+            ratios = [f"{got[key] / before[key]:.2f}x" if before else "" for key in ("median", "load seconds")]
+            size = queries if axis == "queries" else papers
+            print(
+                f"{size:>10,}{got['median']:>10.3f} s{ratios[0]:>8}{got['MB']:>10.0f}{got['load seconds']:>7.2f} s"
+                f"{ratios[1]:>8}",
+                flush=True,
+            )
+            before = got
+        print()
+
+
 def main() -> None:
-    """Run every contender and print the table."""
+    """Run what is asked for."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--papers", type=int, default=1_000)
     arguments.add_argument("--queries", type=int, default=100_000)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--only", default="", help="names of contenders, with commas between them")
+    arguments.add_argument("--quick", action="store_true", help="a smaller table in under a minute")
+    arguments.add_argument("--growth", action="store_true", help="how ours grows with queries and papers")
     arguments.add_argument("--contend", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
+    names = chosen.only.split(",") if chosen.only else [*CONTENDERS, *OUT_OF_REACH]
     if chosen.contend:
         contend(chosen.contend, chosen.papers, chosen.queries, chosen.rounds)
-        return
-    print(f"{chosen.papers:,} papers x {chosen.queries:,} distinct queries, median of {chosen.rounds} runs\n")
-    print(f"{'':16}{'match':>10}{'times ours':>12}{'pairs found':>14}{'peak MB':>10}{'load':>9}")
-    best, digest = 0.0, ""
-    for name in chosen.only.split(",") if chosen.only else CONTENDERS:
-        python = python_for(name)
-        if python is None or (name == "PostgreSQL" and not shutil.which("pg_config")):
-            print(f"{name:16}{'absent':>10}")
-            continue
-        sizes = ["--papers", str(chosen.papers), "--queries", str(chosen.queries), "--rounds", str(chosen.rounds)]
-        done = subprocess.run(
-            [python, __file__, "--contend", name, *sizes], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            print(f"{name:16}{'failed':>10}  {done.stderr.strip().splitlines()[-1][:80] if done.stderr else ''}")
-            continue
-        got = json.loads(done.stdout)
-        share = got.get("share", 1.0)
-        seconds = statistics.median(got["seconds"]) / share
-        best, digest = (best, digest) if best else (seconds, got["digest"])
-        same = "sample" if share < 1 else "same" if got["digest"] == digest else "DIFFER"
-        load = f"{got['load seconds']:.2f} s" if "load seconds" in got else ""
-        mark = "~" if share < 1 else ""
-        print(
-            f"{name:16}{mark + format(seconds, '.3f'):>8} s{seconds / best:>11.1f}x{got['pairs']:>9,} {same:6}"
-            f"{got['MB']:>8.0f}{load:>9}",
-            flush=True,
-        )
+    elif chosen.growth:
+        grow(chosen.rounds)
+    elif chosen.quick:
+        compare(QUICK, chosen.papers, 20_000, 3)
+    else:
+        compare(names, chosen.papers, chosen.queries, chosen.rounds)
 
 
 if __name__ == "__main__":
