@@ -528,13 +528,12 @@ def compare(names: Iterable[str], papers: int, queries: int, rounds: int) -> Non
         same = "sample" if sample else "same" if got["digest"] == digest else "DIFFER"
         load = f"{got['load seconds']:.2f} s" if "load seconds" in got else ""
         print(
-            f"{name:16}{'~' * sample + format(seconds, '.3f'):>8} s{seconds / best:>11.2f}x{cpu:>10}{got['pairs']:>9,} {same:6}"
-            f"{got['MB']:>8.0f}{load:>9}{busy:>9.1f}",
+            f"{name:16}{'~' * sample + format(seconds, '.3f'):>8} s{seconds / best:>11.2f}x{cpu:>10}"
+            f"{got['pairs']:>9,} {same:6}{got['MB']:>8.0f}{load:>9}{busy:>9.1f}",
             flush=True,
         )
-    print(
-        "\ncpu: what the process itself used, which other work disturbs less. load: making the queries ready.\nothers: what else the machine was doing, as its load average before the row."
-    )
+    print("\ncpu: what the process itself used, which other work disturbs less. load: making the queries ready.")
+    print("others: what else the machine was doing, as its load average before the row.")
 
 
 def grow(rounds: int) -> None:
