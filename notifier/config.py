@@ -194,6 +194,7 @@ class ListingConfig(BaseModel):
     allow_private: bool = False
     robots: Literal["obey", "ignore"] = "obey"
     selectors: dict[str, str] = {}
+    compare_with: str | None = None
 
     @model_validator(mode="after")
     def _format_exists(self) -> ListingConfig:
@@ -262,6 +263,18 @@ class Config(BaseSettings):
                 raise ValueError(f"{email} subscribes to {query} more than once: keep one")
         return self
 
+    @model_validator(mode="after")
+    def _comparisons_exist(self) -> Config:
+        names = [listing.name for listing in self.listing]
+        for listing in self.listing:
+            other = listing.compare_with
+            if other == listing.name:
+                raise ValueError(f"listing {other!r}: compare_with names the listing itself: name another one")
+            if other is not None and other not in names:
+                hint = _near(other, names)
+                raise ValueError(f"listing {listing.name!r}: compare_with: there is no listing {other!r}{hint}")
+        return self
+
     @property
     def database_url(self) -> str:
         """The database with an absolute path."""
@@ -286,6 +299,7 @@ class Config(BaseSettings):
                 name=each.name, url=each.url, format=each.format, poll=each.poll, stale_after=each.stale_after,
                 first=each.first, allow_private=each.allow_private, selectors=each.selectors,
                 obey_robots=each.robots == "obey",
+                compare_with=each.compare_with,
             )
             for each in self.listing
         )  # fmt: skip

@@ -36,6 +36,7 @@ from notifier.model import (
 )
 from notifier.parse import past
 from notifier.query import parse as parse_query
+from notifier.reconcile import is_first_of_its_day, reconcile
 from notifier.rhythm import next_poll
 from notifier.store import Store
 
@@ -151,7 +152,9 @@ async def record(
     """
     track = await _track(listing, intake.store, state, batch)
     gaps = days_to_read(listing.url, listing.format, track.listed_on, batch.listed_on)
-    return await _record(listing, intake, batch, track, now, validators=validators, gaps=gaps)
+    done = await _record(listing, intake, batch, track, now, validators=validators, gaps=gaps)
+    await _compare(listing, intake, state, now)
+    return done
 
 
 async def read_past_day(listing: Listing, intake: Intake, day: date, now: datetime) -> Poll:
@@ -177,6 +180,7 @@ async def record_unchanged(listing: Listing, intake: Intake, state: ListingState
     done = _poll(listing, result, now)
     await intake.store.record_unchanged(done, next_poll(listing, result.outcome, track.last_fresh_at, now))
     log.polled(done)
+    await _compare(listing, intake, state, now)
     return done
 
 
@@ -194,7 +198,17 @@ async def record_failure(
             pause = max(pause, FORBIDDEN_PAUSE)
     await intake.store.record_failure(done, now + pause)
     log.polled(done)
+    await _compare(listing, intake, state, now)
     return done
+
+
+async def _compare(listing: Listing, intake: Intake, state: ListingState | None, now: datetime) -> None:
+    """Once a day, warn of papers that only this listing or only the one it is compared with has shown."""
+    if not is_first_of_its_day(state, now):
+        return
+    seen = await reconcile(intake.store, listing, now)
+    if seen is not None and not seen.agree:
+        log.differ(seen.listing, seen.other, len(seen.only_listing), len(seen.only_other))
 
 
 async def _record(

@@ -109,6 +109,7 @@ def template_broken(fault: TemplateError) -> None:
 def query_unreadable(text: str, reason: str) -> None:
     _event(logging.ERROR, "query_unreadable", query=text, reason=reason)
 
+
 def recovered(claimed: int, in_doubt: int) -> None:
     if claimed or in_doubt:
         _event(logging.WARNING, "recovered", claimed=claimed, in_doubt=in_doubt)

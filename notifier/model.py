@@ -34,8 +34,9 @@ class First(StrEnum):
 class Listing:
     """A page that is polled. `poll` is the time between polls; `name` is unique and never changes its meaning.
 
-    `selectors` are CSS selectors by field, for the format that wants them (`parse.html`). `obey_robots` is false when
-    the site gave leave to read what its robots.txt forbids.
+    `selectors` are CSS selectors by field, for the format that wants them (`parse.html`). `compare_with` names another
+    listing of the same source: what only one of the two shows is reported. `obey_robots` is false when the site gave
+    leave to read what its robots.txt forbids.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Listing:
     allow_private: bool = False
     obey_robots: bool = True
     selectors: Mapping[str, str] = field(default_factory=dict, hash=False)
+    compare_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +361,23 @@ class StoredPaper:
     seen_at: datetime
     changed_at: datetime
     paper: Paper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The news that only one of two listings of a source showed, of what either first showed in [since, until)."""
+
+    listing: str
+    other: str
+    since: datetime
+    until: datetime
+    only_listing: tuple[StoredPaper, ...]
+    only_other: tuple[StoredPaper, ...]
+
+    @property
+    def agree(self) -> bool:
+        """Whether the two showed the same papers."""
+        return not self.only_listing and not self.only_other
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,7 @@ NONE_BY_DEFAULT = {
     ("", "templates"),
     ("subscription", "timezone"),
     ("listing", "selectors"),
+    ("listing", "compare_with"),
 }  # the example shows what a value looks like
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.identity import arxiv_id, doi, title_key
 from notifier.model import (
+    Comparison,
     ListingState,
     OutboxId,
     Outcome,
@@ -80,20 +81,39 @@ class Archive:
             rows = await connection.execute(
                 select(table).filter_by(listing=listing).order_by(table.c.id.desc()).limit(limit)
             )
-            return [
-                Poll(
-                    listing=row.listing,
-                    polled_at=row.polled_at,
-                    outcome=Outcome(row.outcome),
-                    reason=row.reason,
-                    listed_on=row.listed_on,
-                    day_text=row.day_text,
-                    read=row.read,
-                    stated=row.stated,
-                    new=row.new,
-                )
-                for row in rows
-            ]
+            return [_poll(row) for row in rows]
+
+    async def last_batch(self, listing: str) -> Poll | None:
+        """Return the last fresh poll of a listing's newest day; its `new` counts all that was news on that day.
+
+        A day that was read late is not the newest, whenever it was read.
+        """
+        table = schema.poll
+        fresh = select(table).filter_by(listing=listing, outcome=Outcome.FRESH)
+        newest = fresh.order_by(table.c.listed_on.desc().nulls_last(), table.c.id.desc()).limit(1)
+        async with self._database.read() as connection:
+            row = (await connection.execute(newest)).first()
+            if row is None or row.listed_on is None:
+                return _poll(row) if row else None
+            same_day = select(func.sum(table.c.new)).filter_by(listing=listing, listed_on=row.listed_on)
+            return replace(_poll(row), new=await connection.scalar(same_day) or 0)
+
+    async def compare(self, listing: str, other: str, since: datetime, until: datetime) -> Comparison:
+        """Return the news that only one of two listings has shown, of what either first showed in [since, until).
+
+        What either showed before both had been read once says nothing; nor does a paper that was no news anywhere,
+        such as a replacement, which one page of a source lists and another leaves out.
+        """
+        async with self._database.read() as connection:
+            primed = [await _first_poll(connection, name) for name in (listing, other)]
+            only: list[tuple[StoredPaper, ...]] = [(), ()]
+            if None not in primed:
+                after = max(poll_id or 0 for poll_id in primed)
+                pairs = ((listing, other), (other, listing))
+                only = [await _shown_by_one(connection, *pair, after, since, until) for pair in pairs]
+        return Comparison(
+            listing=listing, other=other, since=since, until=until, only_listing=only[0], only_other=only[1]
+        )
 
     async def paper_counts(self) -> tuple[int, int]:
         """Return how many papers are stored, and how many of them were news."""
@@ -186,6 +206,41 @@ class Archive:
                 sending=_sending(carried) if carried and carried.carried_by is not None else None,
                 given_up=bool(carried and carried.carried_by is None),
             )
+
+
+def _poll(row: Row[Any]) -> Poll:
+    return Poll(
+        listing=row.listing, polled_at=row.polled_at, outcome=Outcome(row.outcome), reason=row.reason,
+        listed_on=row.listed_on, day_text=row.day_text, read=row.read, stated=row.stated, new=row.new,
+    )  # fmt: skip
+
+
+async def _first_poll(connection: AsyncConnection, listing: str) -> int | None:
+    """The poll that read a listing first: what it showed is older than our watch."""
+    number: int | None = await connection.scalar(
+        select(func.min(schema.poll.c.id)).where(
+            schema.poll.c.listing == listing, schema.poll.c.outcome != Outcome.FAILED
+        )
+    )
+    return number
+
+
+async def _shown_by_one(
+    connection: AsyncConnection, here: str, there: str, after: int, since: datetime, until: datetime
+) -> tuple[StoredPaper, ...]:
+    """The news that `here` first showed in [since, until), by a poll after number `after`, and `there` never did."""
+    shown, poll = schema.sighting, schema.poll
+    elsewhere = shown.alias()
+    rows = await connection.execute(
+        select(*STORED_COLUMNS)
+        .join_from(shown, poll, poll.c.id == shown.c.poll_id)
+        .join(schema.paper, schema.paper.c.id == shown.c.paper_id)
+        .where(shown.c.listing == here, shown.c.poll_id > after, schema.paper.c.counted)
+        .where(poll.c.polled_at >= since, poll.c.polled_at < until)
+        .where(~exists().where(elsewhere.c.paper_id == shown.c.paper_id, elsewhere.c.listing == there))
+        .order_by(schema.paper.c.id)
+    )
+    return tuple(to_stored(row) for row in rows)
 
 
 async def _sightings(connection: AsyncConnection, paper_id: PaperId) -> tuple[Sighting, ...]:
