@@ -53,6 +53,10 @@ async def trouble_of(web: Client, url: str, known: Validators = NOTHING, *, priv
     return caught.value
 
 
+async def at_once(_seconds: float) -> None:
+    """Wait for no turn; tests/test_manners.py shows the waits."""
+
+
 class Names:
     """A resolver that knows these names and remembers what it was asked."""
 
@@ -293,7 +297,7 @@ async def test_f012_a_redirect_to_a_private_address_is_refused_before_connecting
         def only_the_server(address: IPAddress, allow_private: bool) -> str | None:
             return None if str(address) == server.host else refusal(address, allow_private)
 
-        async with client("ops@example.org", "1.0", refusal=only_the_server) as web:
+        async with client("ops@example.org", "1.0", refusal=only_the_server, sleep=at_once) as web:
             server.put("/port", status=302, location=inner.url())
             server.put("/80", status=302, location="http://127.0.0.2/")
             by_port = await trouble_of(web, server.url("/port"), private=False)
