@@ -130,7 +130,7 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
     from notifier.match.chunks import chunk
     from notifier.model import Paper, QueryId
     from notifier.query import canonical, parse
-    from notifier.query.plurals import singular
+    from notifier.query.plurals import _without_s
 
     batch = [
         Paper(source="made-up", source_key=str(number), title=title, abstract=abstract, url="")
@@ -146,7 +146,7 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
 
     def run() -> Iterable[tuple[int, int]]:
         chunk.cache_clear()  # every batch as if it were the first
-        singular.cache_clear()
+        _without_s.cache_clear()
         found = list(known.match(batch))
         return ((number, place) for number, places in found for place in places.tolist())
 

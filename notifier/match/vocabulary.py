@@ -95,6 +95,7 @@ class Vocabulary:
         self._prefixes: dict[str, set[int]] = {}  # first letters -> lengths of the prefixes that begin so
         self._heads = Heads()  # of words and phrases
         self._phrases: dict[tuple[Scope, int], dict[bytes, str | list[str]]] = {}  # first letters -> canonical texts
+        self._facts: dict[str, int] = {}  # as `reading.facts` gives them
         self._exact: dict[str, list[tuple[int, Exact]]] = defaultdict(list)  # a run of letters -> terms that need it
         self._near: list[tuple[int, Near, list[int]]] = []
         self._authors: dict[str, list[tuple[int, Author]]] = defaultdict(list)  # family name -> terms
@@ -111,7 +112,7 @@ class Vocabulary:
         return number
 
     def _prepare(self, number: int, term: Query, text: str) -> None:
-        """Note what a new term needs of a batch; facts need nothing, their text is looked up."""
+        """Note what a new term needs of a batch."""
         match term:
             case Word(word):
                 self._scopes.add(term.scope)
@@ -127,6 +128,8 @@ class Vocabulary:
             case Exact(exact):
                 runs = [""] if any(map(unspaced, exact)) else re.findall(r"[^\W_]+", exact)
                 self._exact[max(runs, key=len)].append((number, term))
+            case Fact(field, value):
+                self._facts[f"{field}:{value}"] = number
             case Author(names):
                 self._authors[names[-1]].append((number, term))
             case Upvotes() | Trending():
@@ -211,12 +214,9 @@ class Vocabulary:
         found.add_many(np.array(terms, np.intp), row.place[words])
 
     def _find_facts(self, papers: Sequence[Paper], found: Found) -> None:
-        for place, paper in enumerate(papers):
-            stated = {
-                canonical(Fact(field, value)) for field, _, value in (fact.partition(":") for fact in facts(paper))
-            }
-            for text in self._numbers.keys() & stated:
-                found.add(self._numbers[text], place)
+        for place, paper in enumerate(papers if self._facts else ()):
+            for fact in self._facts.keys() & facts(paper):
+                found.add(self._facts[fact], place)
 
     def _find_authors(self, papers: Sequence[Paper], found: Found) -> None:
         people = ((place, author) for place, paper in enumerate(papers) for author in paper.authors if self._authors)

@@ -116,12 +116,14 @@ RULES = (
 )
 
 
-@lru_cache(maxsize=65_536)
 def singular(word: str) -> str:
     """Return the singular of a folded word, the word itself when it is no plural."""
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    if len(word) < 3 or not word.endswith("s") or word in WHOLE or word.endswith(KEPT):
+    return IRREGULAR[word] if word in IRREGULAR else _without_s(word) if word.endswith("s") else word
+
+
+@lru_cache(maxsize=16_384)
+def _without_s(word: str) -> str:
+    if len(word) < 3 or word in WHOLE or word.endswith(KEPT):
         return word
     for ending, replacement in RULES:
         if word.endswith(ending):
