@@ -523,6 +523,24 @@ async def test_a_host_that_does_not_answer_keeps_no_other_host_waiting(installat
             polling.cancel()
 
 
+async def test_a_slow_host_is_left_after_a_round_and_taken_up_where_it_was_left(installation: World) -> None:
+    for name in ("a", "b", "c"):
+        installation.listing(name)
+
+    def slowly(_request: Request) -> Answer:
+        installation.now += daemon.ROUND
+        return Answer(body=text_page("A Fictional Paper on Endurance").encode())
+
+    installation.pages.otherwise = slowly
+    async with installation.opened() as running:
+        for asked_for in (["/a"], ["/a", "/b"], ["/a", "/b", "/c"]):
+            await daemon._poll_due(running)
+            assert targets(installation.pages) == asked_for
+        installation.now += HOUR
+        await daemon._poll_due(running)
+        assert targets(installation.pages)[3:] == ["/a"]
+
+
 async def test_the_time_of_50_unchanged_listings_is_told(
     installation: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
