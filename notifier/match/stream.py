@@ -7,7 +7,7 @@ found across them. Memory is about a hundred bytes per word of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
@@ -59,39 +59,28 @@ class Row:
 
     def __init__(self, stream: Stream, scope: Scope) -> None:
         at, place = stream.of(scope)
-        numbers = _Numbers()
+        numbers = _Numbers({APART: 0})
         sizes = np.fromiter((len(each.words) for each in stream.chunks), np.intp, len(stream.chunks))
         known = _array(map(numbers.__getitem__, chain.from_iterable(each.words for each in stream.chunks)))
         hyphenated = _array(chain.from_iterable(each.hyphenated for each in stream.chunks))
         owners, index = runs(sizes, at)
-        self._distinct = list(numbers)
         words, hyphens, places = known[index], hyphenated[index] == 1, place[owners]
-        script = np.fromiter(map(unspaced, self._distinct), np.bool_, len(self._distinct))
+        script = np.fromiter((not word.isascii() and unspaced(word) for word in numbers), np.bool_, len(numbers))
         if script.any():
             joints = np.flatnonzero(script[words[1:]] & script[words[:-1]] & (owners[1:] != owners[:-1])) + 1
             words, hyphens = np.insert(words, joints, numbers[APART]), np.insert(hyphens, joints, False)
             places = np.insert(places, joints, places[joints])
-            self._distinct = list(numbers)
-        self.words: list[str] = list(map(self._distinct.__getitem__, words.tolist()))
+        self.words: list[str] = list(map(list(numbers).__getitem__, words.tolist()))
         self.place: Numbers = places
         self._hyphens: Flags = hyphens
         self.letters = "".join(self.words).encode()
-        lengths = np.fromiter((len(word.encode()) for word in self._distinct), np.intp, len(self._distinct))[words]
+        lengths = np.fromiter(map(len, map(str.encode, numbers)), np.intp, len(numbers))[words]
         ends = np.cumsum(lengths)
         self.starts: Numbers = ends - lengths
         self.lengths: Numbers = lengths
         self.windows = _windows(self.letters, self.starts)
-        self.joinable = self._joinable(words)
-
-    def _joinable(self, words: Numbers) -> Flags:
-        """Tell of each word but the last whether it and the next may be one, as `query.words.joinable` does."""
-        first = [
-            word not in FUNCTION_WORDS and not unspaced(word) and word not in (BREAK, APART) for word in self._distinct
-        ]
-        second = [
-            may and not (len(word) == 1 and word.isalpha()) for may, word in zip(first, self._distinct, strict=True)
-        ]
-        return np.array(first, np.bool_)[words[:-1]] & np.array(second, np.bool_)[words[1:]]
+        first, second = _may_join(numbers, script)
+        self.joinable: Flags = first[words[:-1]] & second[words[1:]]  # each word but the last with the next
 
     def holds(self, at: int, phrase: str) -> bool:
         """Tell whether a phrase begins at a word: its words as they are, or divided otherwise where that may be."""
@@ -128,6 +117,14 @@ def spelled_out(phrase: str) -> list[str]:
     if phrase.isascii():
         return phrase.replace("-", " ").split(" ")
     return [word for part in parts(phrase) for word in ((APART, part.word) if part.gap == APART else (part.word,))]
+
+
+def _may_join(numbers: Mapping[str, int], script: Flags) -> tuple[Flags, Flags]:
+    """Tell of each word whether it may be joined to the next, and to the one before: `words.joinable` for all words."""
+    first = ~script
+    first[[numbers[word] for word in numbers.keys() & {*FUNCTION_WORDS, BREAK, APART}]] = False
+    letter = np.fromiter((len(word) == 1 and word.isalpha() for word in numbers), np.bool_, len(numbers))
+    return first, first & ~letter
 
 
 def runs(sizes: Numbers, chosen: Numbers) -> tuple[Numbers, Numbers]:
