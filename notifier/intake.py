@@ -44,7 +44,6 @@ LOOKS = 5  # how often a poll looks again when another one recorded the same pap
 KILLS_ALLOWED = 3  # of the parser by one page, before it is quarantined
 MOST_PAGES = 20  # of one listing in one poll
 LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps failing
-FORBIDDEN_PAUSE = timedelta(hours=24)  # after 403: the site does not want us; ask no more than daily
 NO_QUERY = QueryId(0)  # before the first
 
 
@@ -191,11 +190,8 @@ async def record_failure(
     done = _poll(listing, Diff((), Outcome.FAILED, trouble.reason), now)
     failures = state.failures if state else 0
     pause = max(listing.poll, min(listing.poll * 2 ** min(failures, 10), LONGEST_BACKOFF))
-    if isinstance(trouble, FetchError):
-        if trouble.retry_after is not None:
-            pause = max(pause, trouble.retry_after)
-        if trouble.status == 403:
-            pause = max(pause, FORBIDDEN_PAUSE)
+    if isinstance(trouble, FetchError) and trouble.retry_after is not None:
+        pause = max(pause, trouble.retry_after)
     await intake.store.record_failure(done, now + pause)
     log.polled(done)
     await _compare(listing, intake, state, now)

@@ -32,8 +32,10 @@ from notifier.model import (
     Envelope,
     FeedItem,
     Listing,
+    ListingState,
     Marks,
     OutboxState,
+    Outcome,
     Poll,
     QueuedMessage,
     Validators,
@@ -41,6 +43,7 @@ from notifier.model import (
 from notifier.store import Store
 from notifier.templates import Templates
 
+PAST_DAYS_AT_ONCE = 5  # read after one poll of a listing
 LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
 CLAIM = 20  # messages claimed at once
 RELAY_PAUSE = timedelta(minutes=5)  # before the relay is asked again after it would not talk to us
@@ -57,7 +60,7 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
     """Read a listing once and record what became of it; every way it can end is an outcome, none is an exception."""
     state = await intake.store.listing_state(listing.name)
     try:
-        gathered = await gather(listing, intake, state.validators if state else Validators(), now)
+        gathered = await gather(listing, intake, _validators(state), now)
         if gathered is None:
             return await record_unchanged(listing, intake, state, now)
         batch, validators = gathered
@@ -66,17 +69,28 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
         return await record_failure(listing, intake, state, trouble, now)
 
 
+def _validators(state: ListingState | None) -> Validators:
+    """Return what to ask with; a server that has said "not modified" until the listing was stale is not believed."""
+    return Validators() if state is None or state.outcome is Outcome.STALE else state.validators
+
+
 async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll]:
-    """Read the past days of a listing that were missed, oldest first; what they bring is owed late, but once."""
+    """Read some of the past days that a listing missed, oldest first; what they bring is owed late, but once.
+
+    The rest waits for the next poll, so that a long outage of one listing does not keep the others waiting.
+    """
     done: list[Poll] = []
-    for day in await intake.store.gaps(listing.name):
+    for day in (await intake.store.gaps(listing.name))[:PAST_DAYS_AT_ONCE]:
         try:
             done.append(await read_past_day(listing, intake, day, now))
-        except (FetchError, PageError) as trouble:
+        except FetchError as trouble:
+            if trouble.status is not None:  # asked and refused; a host that rests was not asked at all
+                await intake.store.gap_failed(listing.name, day, trouble.reason, MOST_TRIES)
+            log.gap_failed(listing.name, day, trouble.reason)
+            break  # the site is in trouble: the other days wait too
+        except PageError as trouble:
             await intake.store.gap_failed(listing.name, day, trouble.reason, MOST_TRIES)
             log.gap_failed(listing.name, day, trouble.reason)
-            if isinstance(trouble, FetchError):
-                break  # the site is in trouble: the other days wait too
     return done
 
 
