@@ -27,6 +27,7 @@ from notifier.model import (
 
 NEWS = (ChangeKind.NEW, ChangeKind.CROSS)
 REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
+CROSS_LISTED = (AnnounceType.CROSS, AnnounceType.REPLACE_CROSS)
 # A page may refresh these on every poll; all other fields are learnt once, or anew with a revision.
 VOLATILE = ("upvotes", "comments_count", "withdrawn")
 
@@ -34,7 +35,10 @@ FAR_BELOW = 0.25  # of the usual number of papers of this weekday: flagged
 FEWEST_USUAL = 8  # below this a small batch says nothing
 
 Verdict = tuple[Outcome, str]
-Met = tuple[Known | None, Paper]  # the stored paper, if any, and the paper with all that this page says of it
+Announced = AnnounceType | None  # None: the page lists the paper, and says no more; it is as good as new
+BEST_FIRST: tuple[Announced, ...] = (None, *AnnounceType)
+# The stored paper, if any, the paper with all that this page says of it, and how this page announces it at best.
+Met = tuple[Known | None, Paper, Announced]
 
 
 def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
@@ -46,10 +50,10 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     if contradiction:
         return Diff((), Outcome.FAILED, contradiction)
     merged = _merged(batch, seen)
-    found = (_change(known, paper, seen) for known, paper in merged)
+    found = (_change(known, paper, announced, seen) for known, paper, announced in merged)
     changes = tuple(change for change in found if change is not None)
     outcome, reason = _judge(batch, merged, changes, track, now)
-    known = tuple(stored.paper_id for stored, _ in merged if stored)
+    known = tuple(stored.paper_id for stored, _, _ in merged if stored)
     return Diff(changes, outcome, reason, known, counts=not track.records_only)
 
 
@@ -104,11 +108,12 @@ def _merged(batch: Batch, seen: Seen) -> list[Met]:
         position = _position(entry, here, merged)
         if position is None:
             known = _stored(entry, seen)
-            merged.append((known, merge(known.paper, entry) if known else entry))
+            merged.append((known, merge(known.paper, entry) if known else entry, entry.announce_type))
             position = len(merged) - 1
         else:
-            known, paper = merged[position]
-            merged[position] = (known, merge(paper, entry))
+            known, paper, announced = merged[position]
+            best = min(announced, entry.announce_type, key=BEST_FIRST.index)
+            merged[position] = (known, merge(paper, entry), best)
         for key in keys(entry):
             here.setdefault(key, []).append(position)
     return merged
@@ -130,30 +135,48 @@ def _stored(entry: Paper, seen: Seen) -> Known | None:
     return None
 
 
-def _change(known: Known | None, paper: Paper, seen: Seen) -> Change | None:
-    replaced = paper.announce_type in REPLACEMENTS
+def _change(known: Known | None, paper: Paper, announced: Announced, seen: Seen) -> Change | None:
+    """Tell what a paper is to us, by how this page announces it, not by how another one did before."""
     if known is None:
-        return Change(ChangeKind.REVISED if replaced else _newness(paper), paper, keys(paper))
+        paper = replace(paper, announce_type=announced)
+        return Change(_kind(announced), paper, keys(paper))
     names = tuple(dict.fromkeys(keys(paper) + keys(known.paper)))
-    if not known.was_news and not known.here and not replaced:
-        return Change(_newness(paper), paper, names, known.paper_id, known.paper)
-    if _arrives(known.paper, paper):
-        return Change(ChangeKind.NEW, paper, names, known.paper_id, known.paper)
-    if _revises(known.paper, paper):
-        return Change(ChangeKind.REVISED, paper, names, known.paper_id, known.paper)
+    kind = _news(known, announced)
+    if kind is None and _revises(known.paper, replace(paper, announce_type=announced)):
+        kind = ChangeKind.REVISED
+    paper = replace(paper, announce_type=_remembered(known.paper.announce_type, announced, kind))
+    if kind is not None:
+        return Change(kind, paper, names, known.paper_id, known.paper)
     unknown = any(known not in seen.by_key.get(name, ()) for name in names)
     if paper != known.paper or unknown:
         return Change(ChangeKind.KNOWN, paper, names, known.paper_id, known.paper)
     return None
 
 
-def _newness(paper: Paper) -> ChangeKind:
-    return ChangeKind.CROSS if paper.announce_type is AnnounceType.CROSS else ChangeKind.NEW
+def _kind(announced: Announced) -> ChangeKind:
+    if announced in REPLACEMENTS:
+        return ChangeKind.REVISED
+    return ChangeKind.CROSS if announced is AnnounceType.CROSS else ChangeKind.NEW
 
 
-def _arrives(stored: Paper, entry: Paper) -> bool:
-    """Tell whether a paper that was only cross-listed so far is now announced as new."""
-    return stored.announce_type is AnnounceType.CROSS and entry.announce_type in (None, AnnounceType.NEW)
+def _news(known: Known, announced: Announced) -> ChangeKind | None:
+    """Tell whether a known paper is news yet: one that was only recorded, or only cross-listed, and is now shown."""
+    if announced in REPLACEMENTS:
+        return None
+    if not known.was_news and not known.here:
+        return _kind(announced)
+    # A listing without announcements that has shown the paper before only goes on showing it.
+    shown = announced is AnnounceType.NEW or (announced is None and not known.here)
+    return ChangeKind.NEW if shown and known.paper.announce_type in CROSS_LISTED else None
+
+
+def _remembered(before: Announced, announced: Announced, kind: ChangeKind | None) -> Announced:
+    """Return the announcement to store: `CROSS_LISTED` as long as the paper was announced in no other way."""
+    if kind in NEWS:
+        return announced
+    if kind is ChangeKind.REVISED and announced is not None:
+        return AnnounceType.REPLACE_CROSS if before in CROSS_LISTED else AnnounceType.REPLACE
+    return before
 
 
 def _revises(stored: Paper, entry: Paper) -> bool:
@@ -168,19 +191,17 @@ def _revises(stored: Paper, entry: Paper) -> bool:
 def merge(stored: Paper, entry: Paper) -> Paper:
     """Add what an entry says to a stored paper: gaps are filled, votes refreshed; a revision renews its text too.
 
-    The source, its key and the first announcement stay: they say where the paper was first met.
+    The source and its key stay: they say where the paper was first met. The announcement is not a matter of gaps.
     """
     fresh: tuple[str, ...] = VOLATILE
     if _revises(stored, entry):
         fresh += ("title", "title_tex", "abstract", "abstract_tex", "authors", "categories", "version", "updated_at")
-        fresh += ("announced_on", "comments", "journal_ref", "announce_type")
+        fresh += ("announced_on", "comments", "journal_ref")
     news = {}
-    for name in (f.name for f in fields(Paper) if f.name not in ("source", "source_key")):
+    for name in (f.name for f in fields(Paper) if f.name not in ("source", "source_key", "announce_type")):
         old, new = getattr(stored, name), getattr(entry, name)
         if new not in (None, "", ()) and (name in fresh or old in (None, "", ())):
             news[name] = new
-    if _arrives(stored, entry):
-        news["announce_type"] = AnnounceType.NEW
     if "title" not in news or news["title"] == stored.title:
         news.pop("title_tex", None)  # a title and its source go together
     elif not entry.title_tex:
@@ -195,7 +216,7 @@ def merge(stored: Paper, entry: Paper) -> Paper:
 def _judge(batch: Batch, merged: list[Met], changes: tuple[Change, ...], track: Track, now: datetime) -> Verdict:
     """Judge by what this listing has not shown before; that another listing was first makes a batch no less fresh."""
     new = sum(change.kind in NEWS for change in changes)
-    unseen = sum(known is None or not known.here for known, _ in merged)
+    unseen = sum(known is None or not known.here for known, _, _ in merged)
     read = f"{len(batch.papers)} of {batch.stated}" if batch.stated is not None else f"{len(batch.papers)}"
     notes = _notes(batch, track)
     if unseen and track.records_only:
