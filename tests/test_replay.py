@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sqlite3
-import tarfile
-from collections.abc import Iterator
+import subprocess
+import sys
+import time as clocks
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from notifier.daemon import once
-from notifier.model import OutboxState, Outcome
+from notifier.model import OutboxState, Outcome, Poll, Versions
+from tests.replay import API, ARXIV, JSON_FEED, Snapshot, api_days, arxiv_days, json_feeds, packed
+from tests.servers.http import Answer, Request
 from tests.world import World
 
 pytestmark = pytest.mark.captures
@@ -67,22 +73,28 @@ async def test_each_reader_gets_exactly_the_papers_that_hold_the_words(
     assert sum(int(mail["Subject"].split()[0]) for mail in installation.mails(reader)) == len(wanted)
 
 
-def delivered(database: Path, column: str) -> list[tuple[str, int]]:
-    """Return a column of every paper in a sent message, and in how many it was."""
+def delivered(database: Path, column: str, reader: str = "%") -> list[tuple[str, int]]:
+    """Return a column of every paper in a sent message (to a reader), and in how many it was."""
     with sqlite3.connect(database) as connection:
         return connection.execute(
             f"SELECT {column}, count(*) FROM delivery d JOIN paper p ON p.id = d.paper_id "
-            f"JOIN message m ON m.id = d.message_id AND m.state = 'sent' GROUP BY {column}"
+            "JOIN subscriber s ON s.id = d.subscriber_id AND s.email LIKE ? "
+            f"JOIN message m ON m.id = d.message_id AND m.state = 'sent' GROUP BY {column}",
+            (reader,),
         ).fetchall()
+
+
+def once_each(installation: World, reader: str) -> set[str]:
+    """Return the arXiv ids that a reader was sent, and make sure that each was sent once."""
+    sent = delivered(installation.folder / "notifier.db", "p.arxiv_id", reader)
+    assert {count for _, count in sent} <= {1}
+    return {paper for paper, _ in sent}
 
 
 def hf_days(captures: Path) -> Iterator[tuple[date, bytes]]:
     """Every captured day of the Daily Papers API, in order."""
-    with tarfile.open(captures / "captures/hf-daily-api/2024-05-27_to_2026-05-29.tar.xz") as archive:
-        for member in sorted(archive.getmembers(), key=lambda each: each.name):
-            file = archive.extractfile(member)
-            assert file is not None
-            yield date.fromisoformat(Path(member.name).stem), file.read()
+    for name, content in packed(captures / "captures/hf-daily-api/2024-05-27_to_2026-05-29.tar.xz"):
+        yield date.fromisoformat(Path(name).stem), content
 
 
 # The archiver wrote these days as Python's repr of each item; the last one as an object around such a list.
@@ -90,6 +102,7 @@ BADLY_DUMPED = {date(2024, 12, 11) + timedelta(days=n) for n in range(31)}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_g1_g2_every_paper_of_two_years_is_owed_exactly_once(installation: World, captures: Path) -> None:
     """All days of the Daily Papers API through the real pipeline, to a reader of everything: nothing missed or doubled.
 
@@ -119,3 +132,276 @@ async def test_g1_g2_every_paper_of_two_years_is_owed_exactly_once(installation:
     assert {count for _, count in owed} == {1}
     assert {paper for paper, _ in owed} == expected
     assert len(installation.mails(reader)) == len(days) - 22
+
+
+# --- three listings of the same weeks, together -----------------------------------------------------------------------
+
+EVERYTHING, CROSS, WORDS = "everything@example.org", "cross@example.org", "words@example.org"
+
+
+class DailyPapersApi:
+    """The Daily Papers API on the installation's site: the day it shows, and every earlier one by `?date=`."""
+
+    def __init__(self, installation: World, days: Mapping[date, bytes]) -> None:
+        self.days = days
+        self.shown: date | None = None
+        self.asked: list[date] = []
+        installation.pages.otherwise = self.answer
+
+    def answer(self, request: Request) -> Answer:
+        url = urlsplit(request.target)
+        query = parse_qs(url.query)
+        if url.path != f"/{API}" or self.shown is None:
+            return Answer(status=503, body=b"not there yet")
+        day = self.shown
+        if "date" in query:
+            day = date.fromisoformat(query["date"][0])
+            self.asked.append(day)
+        content = self.days.get(day, b"[]") if day <= self.shown and "p" not in query else b"[]"
+        return Answer(body=content, etag=f'"{day}"', headers=(("Content-Type", "application/json"),))
+
+
+def owed(snapshots: Sequence[Snapshot], first: str, kinds: Sequence[str]) -> set[str]:
+    """Return the ids that are news on some listing: not on its first page, if that one is only recorded."""
+    recorded: dict[str, set[str]] = {}
+    news: set[str] = set()
+    for page in snapshots:
+        if first == "record" and page.listing not in recorded:
+            recorded[page.listing] = set(page.papers)
+        news |= {name for name in page.papers if page.kinds[name] in kinds} - recorded.get(page.listing, set())
+    return news
+
+
+def holds_the_words(text: str) -> bool:
+    """Tell by regular expression what the query of the reader of a few words asks for."""
+
+    def has(word: str) -> bool:
+        return re.search(rf"(?<![^\W_]){word}s?(?![^\W_])", text, re.IGNORECASE) is not None
+
+    return has("segmentation") or (has("video") and has("generation"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("first", ["owe", "record"])
+async def test_g1_g2_three_listings_of_the_same_weeks_owe_each_paper_once(
+    installation: World, captures: Path, first: str
+) -> None:
+    """Daily Papers by API and as a JSON Feed, and cs.CV as RSS, polled together whenever one of them has a new page.
+
+    The truth is made of ids found in the files by regular expression: what Daily Papers shows and arXiv announces as
+    new; for a reader of cross-lists those too; a replacement alone is no news.
+    """
+    snapshots = sorted([*api_days(captures), *json_feeds(captures), *arxiv_days(captures)], key=lambda page: page.at)
+    assert len(snapshots) == 12 + 68 + 18
+    api = DailyPapersApi(installation, {p.day: p.content for p in snapshots if p.listing == API})
+    installation.listing(ARXIV, "arxiv-feed", first=first)
+    installation.listing(JSON_FEED, "feed", first=first)
+    installation.listing(API, "hf-daily", first=first)
+    await installation.subscribe(EVERYTHING, "*")
+    await installation.subscribe(CROSS, "*", versions=Versions.CROSS)
+    await installation.subscribe(WORDS, "segmentation OR (video AND generation)")
+    texts: dict[str, str] = {}
+    outcomes: dict[tuple[str, date], list[Poll]] = {}
+    started = clocks.perf_counter()
+    installation.pages.put(f"/{JSON_FEED}", b"not there yet", status=503)
+    async with installation.opened() as running:
+        for page in snapshots:
+            installation.now = page.at
+            if page.listing == API:
+                api.shown = page.day
+            else:
+                installation.pages.put(f"/{page.listing}", page.content, etag=f'"{page.at}"')
+            polls, drained = await once(running)
+            assert drained.paused_until is None
+            (poll,) = (poll for poll in polls if poll.listing == page.listing)
+            outcomes.setdefault((page.listing, page.day), []).append(poll)
+            for name, text in page.papers.items():
+                texts.setdefault(name, text)
+    took = clocks.perf_counter() - started
+    listed = owed(snapshots, first, ["listed", "new"])
+    crossed = owed(snapshots, first, ["listed", "new", "cross"])
+    print(f"\n{len(snapshots)} pages, 3 polls each: {took:.1f} s; {len(listed)} and {len(crossed)} papers owed")
+    assert once_each(installation, EVERYTHING) == listed
+    assert once_each(installation, CROSS) == crossed
+    assert once_each(installation, WORDS) == {name for name in listed if holds_the_words(texts[name])}
+    for (listing, day), polls in outcomes.items():
+        said = [poll.outcome for poll in polls]
+        if listing == ARXIV:
+            weekend = day.weekday() >= 5
+            assert said == [Outcome.QUIET if weekend else Outcome.FRESH], (day, polls)
+        else:
+            assert set(said) <= {Outcome.FRESH, Outcome.WAITING}, (listing, day, polls)
+
+
+async def test_g1_three_days_that_were_not_polled_are_read_by_date_and_owed_once(
+    installation: World, captures: Path
+) -> None:
+    days = {page.day: page for page in api_days(captures)}
+    friday, monday, back = date(2026, 4, 17), date(2026, 4, 20), date(2026, 4, 24)
+    missed = [date(2026, 4, 21), date(2026, 4, 22), date(2026, 4, 23)]
+    api = DailyPapersApi(installation, {day: page.content for day, page in days.items()})
+    installation.listing(API, "hf-daily")
+    await installation.subscribe(EVERYTHING, "*")
+    for day in (friday, monday, back):
+        api.shown, installation.now = day, days[day].at
+        (poll,), _ = await installation.run()
+        assert poll.outcome is Outcome.FRESH
+    assert api.asked == [
+        friday,
+        monday,
+        *missed,
+    ]  # a day is read once more when the next one is there: it may have grown
+    assert once_each(installation, EVERYTHING) == set().union(*(days[day].papers for day in (monday, *missed, back)))
+    async with installation.opened() as running:
+        assert await running.store.gaps(API) == []
+        late = [poll.listed_on for poll in await running.store.last_polls(API, 20) if "late" in poll.reason]
+    assert sorted(late) == [friday, monday, *missed]
+
+
+async def test_g2_a_paper_that_daily_papers_showed_twice_six_days_apart_is_owed_once(
+    installation: World, captures: Path
+) -> None:
+    wanted = {date(2026, 4, 9) + timedelta(days=n) for n in range(8)}
+    days = {day: content for day, content in hf_days(captures) if day in wanted}
+    twice = "2604.07429"
+    assert [day for day in days if f'"id": "{twice}"'.encode() in days[day]] == [date(2026, 4, 10), date(2026, 4, 16)]
+    api = DailyPapersApi(installation, days)
+    installation.listing(API, "hf-daily")
+    await installation.subscribe(EVERYTHING, "*")
+    for day in days:
+        api.shown, installation.now = day, datetime.combine(day, time(18), tzinfo=UTC)
+        await installation.run()
+    assert len(days) == 6
+    assert twice in once_each(installation, EVERYTHING)
+
+
+# --- sources in trouble -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["latest", "greatest", "trending"])
+@pytest.mark.parametrize("etag", ['"one"', None], ids=["answered 304", "read each time"])
+async def test_g5_a_source_that_died_is_quiet_for_four_days_and_then_stale(
+    installation: World, captures: Path, kind: str, etag: str | None
+) -> None:
+    """The feeds of Papers with Code, valid and empty from 2025-07-24 on, for ever."""
+    files = sorted((captures / "captures/paperswithcode-rss").glob(f"*_{kind}.xml"))
+    pages = [(datetime.strptime(f.name[:17], "%Y-%m-%dT%H%M%S").replace(tzinfo=UTC), f.read_bytes()) for f in files]
+    installation.listing("pwc", "feed")
+    said = []
+    async with installation.opened() as running:
+        for installation.now, content in pages:
+            installation.pages.put("/pwc", content, etag=f'"{installation.now}"')
+            (poll,), _ = await once(running)
+            said.append(poll.outcome)
+        assert said == [Outcome.FRESH, Outcome.FRESH, Outcome.QUIET]
+        installation.pages.put("/pwc", pages[-1][1], etag=etag)
+        afterwards = []
+        for _ in range(8):
+            installation.now += timedelta(days=1)
+            (poll,), _ = await once(running)
+            afterwards.append(poll)
+    alive = [poll.outcome in (Outcome.QUIET, Outcome.WAITING) for poll in afterwards]
+    assert alive == [True] * 3 + [False] * 5
+    assert {poll.outcome for poll in afterwards[3:]} == {Outcome.STALE}
+    assert "nothing unseen since 2025-07-24 09:27 UTC" in afterwards[3].reason
+
+
+async def test_g5_a_feed_that_holds_only_a_notice_failed_and_one_that_begins_to_fill_did_not(
+    installation: World, captures: Path
+) -> None:
+    """The degenerate snapshots of the JSON Feed: a notice in place of papers, or the first one or two of the day."""
+    installation.listing("daily.json", "feed", first="owe")
+    await installation.subscribe(EVERYTHING, "*")
+    said: dict[str, tuple[Outcome, bool]] = {}
+    expected: set[str] = set()
+    async with installation.opened() as running:
+        for path in sorted((captures / "captures/hf-jsonfeed/degenerate").glob("*.json")):
+            content = path.read_text()
+            names = set(re.findall(r'"id": "https://huggingface.co/papers/([^"]+)"', content))
+            expected |= names
+            installation.now = datetime.strptime(path.name[:17], "%Y-%m-%dT%H%M%S").replace(tzinfo=UTC)
+            installation.pages.put("/daily.json", content)
+            (poll,), _ = await once(running)
+            said[path.name] = (poll.outcome, bool(names))
+    failed = [name for name, (outcome, _) in said.items() if outcome is Outcome.FAILED]
+    assert len(failed) == 8
+    assert failed == [name for name, (_, has_papers) in said.items() if not has_papers]
+    assert once_each(installation, EVERYTHING) == expected
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+MEMORY_TARGET = 150  # MiB, of the program's own process
+
+# Which format reads which folder of captures; a page that is none of the format's own fails, and that is part of it.
+FOLDERS = {
+    "hf-daily-api": "hf-daily",
+    "hf-papers-html": "hf-daily",
+    "hf-jsonfeed": "feed",
+    "hf-rss": "feed",
+    "arxiv-html": "arxiv-list",
+    "arxiv-feeds": "arxiv-feed",
+    "arxiv-api": "arxiv-api",
+    "arxiv-mail": "arxiv-mail",
+    "oai-pmh": "oai-pmh",
+    "biorxiv": "biorxiv",
+    "paperswithcode-rss": "feed",
+    "feeds": "feed",
+}
+
+
+def everything(captures: Path) -> Iterator[tuple[str, bytes]]:
+    """Every captured page with the folder that it is from, one at a time in memory."""
+    for folder in FOLDERS:
+        for path in sorted((captures / "captures" / folder).rglob("*")):
+            if path.name.endswith(".tar.xz"):
+                for _, content in packed(path):
+                    yield folder, content
+            elif path.is_file() and path.suffix != ".md":
+                yield folder, path.read_bytes()
+    for path in sorted((captures / "listings").glob("daily-papers-*.txt")):
+        yield "listings", path.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_the_memory_of_a_process_that_read_every_capture_stays_below_150_mib(
+    installation: World, captures: Path
+) -> None:
+    """The program alone in a process; the pages are served from here, so that none is counted that it does not hold."""
+    for folder, format in FOLDERS.items():
+        installation.listing(folder, format, first="owe")
+    installation.listing("listings", first="owe")
+    await installation.subscribe(EVERYTHING, "*")
+    assert installation.config
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.replay", str(installation.folder / "config.toml"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin and process.stdout
+    pages = size = news = 0
+    outcomes: dict[str, int] = {}
+    peaks: dict[str, int] = {}  # after the last page of each folder
+    started = clocks.perf_counter()
+    try:
+        for folder, content in everything(captures):
+            installation.now += timedelta(minutes=30)
+            installation.pages.put(f"/{folder}", content)
+            process.stdin.write(f"{folder}\t{installation.now.isoformat()}\n".encode())
+            outcome, new, peak = (await process.stdout.readline()).decode().split("\t")
+            peaks[folder] = int(peak)
+            pages, size, news = pages + 1, size + len(content), news + int(new)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        process.stdin.close()
+        _, own, parser = (await process.stdout.readline()).decode().split("\t")
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    took = clocks.perf_counter() - started
+    print(f"\n{pages} pages, {size / 1e6:.0f} MB, {news} new papers in {took:.0f} s: {outcomes}")
+    print(f"peak resident memory: program {own} MiB, parser {int(parser)} MiB; after each folder: {peaks}")
+    assert news > 10_000
+    assert int(own) < MEMORY_TARGET
