@@ -136,8 +136,8 @@ def ours(papers: list[tuple[str, str]], queries: list[Made]) -> Iterator[Run]:
         Paper(source="made-up", source_key=str(number), title=title, abstract=abstract, url="")
         for number, (title, abstract) in enumerate(papers)
     ]
-    stored = [(QueryId(number), written(query)) for number, query in enumerate(queries)]
-    if len(stored) <= 100_000:  # what the database holds is canonical; here the difference is order only
+    stored: Iterable[tuple[QueryId, str]] = ((QueryId(number), written(query)) for number, query in enumerate(queries))
+    if len(queries) <= 100_000:  # what the database holds is canonical; here the difference is order only
         stored = [(number, canonical(parse(text))) for number, text in stored]
     before, started = memory(), time.perf_counter()
     known = QuerySet(stored)
@@ -471,8 +471,8 @@ def contend(name: str, papers: int, queries: int, rounds: int) -> None:
             taken = time.perf_counter() - started
             cpu.append(time.process_time() - busy)
             seconds.append(NOTES.pop("seconds itself", taken))
-        count, digest = fingerprint(pairs)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        count, digest = fingerprint(pairs)
         print(
             json.dumps({"seconds": seconds, "cpu": cpu, "pairs": count, "digest": digest, "MB": peak - base, **NOTES})
         )

@@ -261,3 +261,41 @@ def test_any_two_texts_can_be_matched_and_marked(title: str, other: str) -> None
         for spans, whole in ((found.title, paper.title), (found.abstract, paper.abstract)):
             assert all(0 <= start < end <= len(whole) for start, end in spans)
             assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+pieces = st.sampled_from([*SPELLED, "推理", "模型", "因果推理", "α", "don't", "3.5", "LLM's", r"$\tau$", "ﬁne", "x"])
+joints = st.sampled_from([" ", " ", " ", "-", "/", ", ", "，", "\u200b", "", "\x1e", "’"])
+mixed = st.lists(st.tuples(pieces, joints), max_size=10).map(lambda found: "".join(map("".join, found)))
+
+
+@settings(max_examples=200, deadline=None)
+@example(
+    [("推理 模型", "", None), ("推理", "模型", None), ("推理模型", "", None)], [("", "推理模型"), ("", "推理 模型")]
+)
+@example(
+    [("fine-tuning of graphs", "in formation", None), ("", "finetuning", "of graph")], [("", "finetuning of graph")]
+)
+@given(
+    st.lists(st.tuples(mixed, mixed, st.none() | mixed), min_size=1, max_size=4),
+    st.lists(st.tuples(scopes, mixed), min_size=1, max_size=6),
+)
+def test_a_batch_finds_what_reading_each_paper_finds(
+    spelled: list[tuple[str, str, str | None]], asked: list[tuple[str, str]]
+) -> None:
+    batch = [
+        Paper(source="s", source_key="k", title=title, abstract=abstract, url="", title_tex=tex)
+        for title, abstract, tex in spelled
+    ]
+    queries = {}
+    for scope, text in [*asked, *(("", title[:12]) for title, _, _ in spelled)]:
+        try:
+            queries[QueryId(len(queries))] = parse(f'{scope}"{text}"')
+        except QueryError:
+            continue
+    expected = {
+        (number, place)
+        for number, query in queries.items()
+        for place, paper in enumerate(batch)
+        if explain(query, paper).matched
+    }
+    assert {(hit.query, hit.paper) for hit in match(batch, queries)} == expected
