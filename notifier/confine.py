@@ -177,7 +177,7 @@ class Worker:
         except TimeoutError:
             raise ParserKilled(_WALL.format(request.wall)) from None
         except (EOFError, OSError):
-            self._kill(process)
+            self._kill(process)  # it is gone, or closed its pipe: what it died of first stays what it died of
             cause = _cause(await process.wait(), request)
             raise ParserKilled(cause) if taken else PageError(f"the parser was gone: {cause}") from None
         except Exception as fault:
@@ -197,8 +197,10 @@ class Worker:
         raise ParserKilled("it answered nonsense")
 
     def _kill(self, process: Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:
+            # Not process.kill(): it polls, which takes the exit status from asyncio, and 255 is reported instead.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         if self._current is process:
             self._current = None
 
@@ -209,13 +211,13 @@ class Worker:
             self._current = None
 
 
-_CPU, _WALL = "more than {:g} CPU-seconds", "more than {:g} seconds"
+_CPU, _WALL = "more than {:.2g} CPU-seconds", "more than {:g} seconds"
 
 
 def _cause(code: int, request: Request) -> str:
     """Say why a worker ended; `code` is negative for a signal."""
     if code == -signal.SIGPROF:
-        return _CPU.format(round(request.cpu, 1))
+        return _CPU.format(request.cpu)
     if code == -signal.SIGALRM:
         return _WALL.format(request.wall)
     if code < 0:
