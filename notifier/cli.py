@@ -12,9 +12,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -23,7 +22,9 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from notifier import __version__, daemon, log
 from notifier.account import account
@@ -35,11 +36,9 @@ from notifier.daemon import once as run_once
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
 from notifier.fetch import host_of
-from notifier.fetch.manners import SHORT_WAIT, rest
 from notifier.model import (
     Cadence,
     DigestClock,
-    ListingState,
     OutboxState,
     Outcome,
     Poll,
@@ -52,6 +51,10 @@ from notifier.model import (
 from notifier.preview import part
 from notifier.query import Query, canonical
 from notifier.query import parse as parse_query
+from notifier.status import Status
+from notifier.status import as_json as status_json
+from notifier.status import lines as status_lines
+from notifier.status import status as look_at_status
 from notifier.store import Store, open_store
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate as migrate_database
@@ -175,36 +178,21 @@ def check(config: ConfigOption = None) -> None:
 
 @app.command(epilog="Examples: `notifier status`, `notifier status --json | jq .outbox`")
 def status(config: ConfigOption = None, as_json: Json = False) -> None:
-    """Show each listing's last outcome, the hosts that are left alone, the outbox and the subscribers."""
-    chosen, now = _load(config), utc_now()
+    """Show how every listing fares and why, what is left alone for now, the outbox and the subscribers.
 
-    async def look(store: Store) -> dict[str, Any]:
-        papers, news = await store.paper_counts()
-        return {
-            "listings": await store.listing_states(),
-            "hosts": [host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT],
-            "papers": papers,
-            "news": news,
-            "outbox": {str(state): count for state, count in (await store.depth()).items()},
-            "subscribers": {str(state): count for state, count in (await store.subscriber_counts()).items()},
-        }
+    The exit code is 1 when a listing failed or is stale.
+    """
+    chosen = _load(config)
+
+    async def look(store: Store) -> Status:
+        return await look_at_status(store, chosen.listings, utc_now())
 
     seen = _with_store(chosen, look)
     if as_json:
-        listings = [
-            {key: value for key, value in asdict(state).items() if key != "validators"} for state in seen["listings"]
-        ]
-        hosts = [{"host": host.host, "until": host.blocked_until, "reason": host.reason} for host in seen["hosts"]]
-        print(json.dumps(seen | {"listings": listings, "hosts": hosts}, default=str, indent=2))
-        return
-    names = {listing.name for listing in chosen.listing}
-    _show_listings([state for state in seen["listings"] if state.name in names], names)
-    for host in seen["hosts"]:
-        until = f"{escape(host.host)} is left alone until {_when(host.blocked_until)}: {escape(host.reason)}"
-        out.print(f"[yellow]{until}[/yellow] (`notifier resume {escape(host.host)}` asks it again)")
-    out.print(f"papers: {seen['papers']} seen, {seen['news']} of them news")
-    for what in ("outbox", "subscribers"):
-        out.print(f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(seen[what].items())) or "none"))
+        print(json.dumps(status_json(seen), indent=2))
+    else:
+        _show(status_lines(seen))
+    raise typer.Exit(OK if seen.well else FAILED)
 
 
 @app.command(
@@ -451,16 +439,14 @@ def _show_polls(polls: Sequence[Poll]) -> None:
     _print(table)
 
 
-def _show_listings(states: list[ListingState], names: set[str]) -> None:
-    table = Table("listing", "outcome", "last poll", "last fresh", "next poll", "reason", box=None, pad_edge=False)
-    for state in states:
-        table.add_row(
-            escape(state.name), _coloured(state.outcome), _when(state.polled_at), _when(state.fresh_at),
-            _when(state.next_poll_at), escape(state.reason),
-        )  # fmt: skip
-    for name in sorted(names - {state.name for state in states}):
-        table.add_row(escape(name), "not yet", "", "", "", "never polled")
-    _print(table)
+def _show(lines: Iterable[str]) -> None:
+    """Print lines of markup; on a terminal, what does not fit goes on under the line's indent."""
+    for line in lines:
+        if out.is_terminal:
+            text = line.lstrip(" ")
+            out.print(Padding(Text.from_markup(text), (0, 0, 0, len(line) - len(text)), expand=False))
+        else:
+            out.print(line, soft_wrap=True)
 
 
 def _print(table: Table) -> None:

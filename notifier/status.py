@@ -1,0 +1,234 @@
+"""Status: what an operator - or a monitor, as JSON - is told of every listing, and of what is left undone.
+
+Reads the store and changes nothing. `Status.well` is false when a listing failed or is stale: the days on which
+readers get no mail for a reason that is not the weekend. The keys of `as_json` are an interface: none is renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from rich.cells import cell_len
+from rich.markup import escape
+
+from notifier.fetch.manners import SHORT_WAIT, rest
+from notifier.intake import KILLS_ALLOWED
+from notifier.model import Comparison, HostState, Listing, ListingState, Outcome, Poll, StoredPaper
+from notifier.reconcile import in_words, reconcile
+from notifier.store import Store
+from notifier.store.quarantine import Kill
+
+BAD = (Outcome.FAILED, Outcome.STALE)
+COLOURS = {Outcome.FRESH: "green", Outcome.FAILED: "red", Outcome.STALE: "yellow"}
+WIDEST_NAME = 35  # columns; the row of a longer one is not aligned
+INDENT = "    "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One listing: its state (None: never polled), its last batch that brought something, and its missed days."""
+
+    listing: Listing
+    state: ListingState | None
+    batch: Poll | None
+    gaps: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """All that `notifier status` says; `lost` are days given up as (listing, day, reason)."""
+
+    at: datetime
+    listings: tuple[Watched, ...]
+    comparisons: tuple[Comparison, ...]
+    hosts: tuple[HostState, ...]
+    quarantined: tuple[Kill, ...]
+    lost: tuple[tuple[str, date, str], ...]
+    papers: int
+    news: int
+    outbox: Mapping[str, int]
+    subscribers: Mapping[str, int]
+
+    @property
+    def well(self) -> bool:
+        """Whether no listing failed or is stale."""
+        return not any(each.state and each.state.outcome in BAD for each in self.listings)
+
+
+async def status(store: Store, listings: Sequence[Listing], now: datetime) -> Status:
+    """Look at everything once, for the listings of the configuration, in its order."""
+    papers, news = await store.paper_counts()
+    names = {listing.name for listing in listings}
+    return Status(
+        at=now,
+        listings=tuple([await _watched(store, listing) for listing in listings]),
+        comparisons=tuple(await _comparisons(store, listings, now)),
+        hosts=tuple(host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT),
+        quarantined=tuple(
+            kill for kill in await store.kills() if kill.times >= KILLS_ALLOWED and kill.listing in names
+        ),
+        lost=tuple(day for day in await store.lost_days() if day[0] in names),
+        papers=papers,
+        news=news,
+        outbox={str(state): count for state, count in (await store.depth()).items()},
+        subscribers={str(state): count for state, count in (await store.subscriber_counts()).items()},
+    )
+
+
+async def _watched(store: Store, listing: Listing) -> Watched:
+    return Watched(
+        listing=listing,
+        state=await store.listing_state(listing.name),
+        batch=await store.last_batch(listing.name),
+        gaps=tuple(await store.gaps(listing.name)),
+    )
+
+
+async def _comparisons(store: Store, listings: Sequence[Listing], now: datetime) -> list[Comparison]:
+    """Compare each pair once, also when both name each other."""
+    pairs: dict[frozenset[str], Comparison] = {}
+    for listing in listings:
+        seen = await reconcile(store, listing, now)
+        if seen is not None:
+            pairs.setdefault(frozenset((seen.listing, seen.other)), seen)
+    return list(pairs.values())
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def lines(seen: Status) -> Iterator[str]:
+    """Say it in lines of rich markup for 80 columns; leading spaces are the indent of a line's continuation too."""
+    names = [each.listing.name for each in seen.listings]
+    width = min(max(map(cell_len, ["listing", *names])), WIDEST_NAME)
+    yield f"[bold]{_padded('listing', width)}  outcome  last poll (UTC)   next poll[/bold]"
+    for each in seen.listings:
+        yield from _listing_lines(each, width)
+    for comparison in seen.comparisons:
+        if not comparison.agree:
+            yield f"[yellow]{escape(in_words(comparison))}[/yellow] (--json names them)"
+    for host in seen.hosts:
+        until = f"{escape(host.host)} is left alone until {_when(host.blocked_until)} UTC"
+        yield f"[yellow]{until}:[/yellow] {escape(host.reason)} (`notifier resume {escape(host.host)}` asks it again)"
+    failed = {each.listing.name for each in seen.listings if each.state and each.state.outcome is Outcome.FAILED}
+    for kill in seen.quarantined:
+        if kill.listing in failed:  # the others show another page by now
+            since = f"a page of {escape(kill.listing)} is quarantined since {_when(kill.last_at)} UTC"
+            yield f"[yellow]{since}:[/yellow] {escape(kill.reason)}; it is parsed again when it changes"
+    for name, day, reason in seen.lost:
+        yield f"[yellow]{escape(name)}: {day} was given up:[/yellow] {escape(reason)}"
+    yield f"papers: {seen.papers} seen, {seen.news} of them news"
+    for what, counts in (("outbox", seen.outbox), ("subscribers", seen.subscribers)):
+        yield f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none")
+
+
+def _listing_lines(each: Watched, width: int) -> Iterator[str]:
+    """The row of a listing, then what it showed last, then why its last poll ended as it did."""
+    name, state = _padded(each.listing.name, width), each.state
+    if state is None:
+        yield f"{escape(name)}  not yet  never polled"
+        return
+    colour = COLOURS.get(state.outcome, "default")
+    polled, following = _when(state.polled_at), _when(state.next_poll_at)
+    yield f"{escape(name)}  [{colour}]{state.outcome:7}[/{colour}]  {polled}  {following}"
+    yield INDENT + _batch_words(state, each.batch)
+    again = f"failed {state.failures} times in a row: " if state.failures > 1 else ""
+    yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
+    if each.gaps:
+        yield f"{INDENT}past days still to be read: " + ", ".join(map(str, each.gaps))
+
+
+def _batch_words(state: ListingState, batch: Poll | None) -> str:
+    if state.fresh_at is None or batch is None:
+        return "never fresh"
+    day = str(batch.listed_on or "") or escape(batch.day_text)
+    stated = f" of {batch.stated}" if batch.stated is not None else ""
+    return (
+        f"fresh {_when(state.fresh_at)}, batch{f' of {day}' if day else ''}: {batch.read}{stated} read, {batch.new} new"
+    )
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "never"
+
+
+# --- for machines -----------------------------------------------------------------------------------------------------
+
+
+def as_json(seen: Status) -> dict[str, Any]:
+    """Return all of it for JSON: instants and days as ISO 8601, None where there is nothing yet."""
+    return {
+        "at": seen.at.isoformat(),
+        "well": seen.well,
+        "listings": [_listing_json(each) for each in seen.listings],
+        "differences": [_comparison_json(each) for each in seen.comparisons],
+        "hosts": [{"host": each.host, "until": _iso(each.blocked_until), "reason": each.reason} for each in seen.hosts],
+        "quarantined": [asdict(kill) | {"last_at": kill.last_at.isoformat()} for kill in seen.quarantined],
+        "lost_days": [{"listing": name, "day": day.isoformat(), "reason": reason} for name, day, reason in seen.lost],
+        "papers": seen.papers,
+        "news": seen.news,
+        "outbox": dict(seen.outbox),
+        "subscribers": dict(seen.subscribers),
+    }
+
+
+def _listing_json(each: Watched) -> dict[str, Any]:
+    state, batch = each.state, each.batch
+    return {
+        "name": each.listing.name,
+        "url": each.listing.url,
+        "format": each.listing.format,
+        "outcome": str(state.outcome) if state else None,
+        "reason": state.reason if state else None,
+        "failures": state.failures if state else 0,
+        "primed": bool(state and state.primed),
+        "polled_at": _iso(state.polled_at if state else None),
+        "fresh_at": _iso(state.fresh_at if state else None),
+        "next_poll_at": _iso(state.next_poll_at if state else None),
+        "batch": _batch_json(batch) if batch else None,
+        "missed_days": [day.isoformat() for day in each.gaps],
+    }
+
+
+def _batch_json(batch: Poll) -> dict[str, Any]:
+    return {
+        "listed_on": _iso(batch.listed_on),
+        "day_text": batch.day_text,
+        "polled_at": _iso(batch.polled_at),
+        "read": batch.read,
+        "stated": batch.stated,
+        "new": batch.new,
+    }
+
+
+def _comparison_json(seen: Comparison) -> dict[str, Any]:
+    return {
+        "listing": seen.listing,
+        "other": seen.other,
+        "since": _iso(seen.since),
+        "until": _iso(seen.until),
+        "only_listing": [_paper_json(stored) for stored in seen.only_listing],
+        "only_other": [_paper_json(stored) for stored in seen.only_other],
+    }
+
+
+def _paper_json(stored: StoredPaper) -> dict[str, Any]:
+    paper = stored.paper
+    return {
+        "title": paper.title,
+        "url": paper.url,
+        "arxiv_id": paper.arxiv_id,
+        "doi": paper.doi,
+        "seen_at": _iso(stored.seen_at),
+    }
+
+
+def _iso(moment: date | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,154 @@
+"""Status: how each listing fares, in words for 80 columns and as JSON, with an exit code that a monitor can use."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+
+import pytest
+from rich.cells import cell_len
+from rich.text import Text
+
+from notifier.status import Status, as_json, lines, status
+from tests.test_backfill import Days, day_page
+from tests.test_cli import notifier
+from tests.world import World, text_page
+
+OLD, NEW, ONLY = "An Old Fictional Paper", "A New Fictional Paper", "A Fictional Paper That One of Them Shows"
+
+
+async def look(world: World) -> Status:
+    async with world.opened() as running:
+        return await status(running.store, running.config.listings, world.now)
+
+
+def shown(seen: Status) -> str:
+    return "\n".join(Text.from_markup(line).plain for line in lines(seen))
+
+
+async def test_a_listing_shows_its_last_batch_the_next_poll_and_the_reason(installation: World) -> None:
+    installation.listing("daily")
+    installation.listing("other")
+    installation.pages.put("/daily", text_page(OLD))
+    installation.pages.put("/other", b"gateway trouble", status=502)
+    await installation.run()
+    installation.pages.put("/daily", text_page(NEW, OLD))
+    await installation.run(minutes=59)
+    await installation.run(minutes=30)
+    assert shown(await look(installation)) == (
+        "listing  outcome  last poll (UTC)   next poll\n"
+        "daily    waiting  2026-03-02 13:30  2026-03-02 14:00\n"
+        "    fresh 2026-03-02 13:00, batch of Mar 2: 2 read, 1 new\n"
+        "    2 read, all seen before\n"
+        "other    failed   2026-03-02 13:30  2026-03-02 15:30\n"
+        "    never fresh\n"
+        "    failed 3 times in a row: 502 Whatever: gateway trouble\n"
+        "papers: 2 seen, 1 of them news\n"
+        "outbox: none\n"
+        "subscribers: none"
+    )
+
+
+async def test_all_of_it_fits_80_columns_but_for_reasons_which_stand_alone(installation: World) -> None:
+    installation.listing("a-listing-with-a-name-of-35-columns")
+    installation.pages.put("/a-listing-with-a-name-of-35-columns", text_page(OLD))
+    await installation.run()
+    assert max(cell_len(line) for line in shown(await look(installation)).splitlines()) <= 80
+
+
+async def test_json_has_stable_keys_and_iso_instants(installation: World) -> None:
+    installation.listing("daily")
+    installation.listing("never", "feed")
+    installation.pages.put("/daily", text_page(OLD))
+    installation.pages.put("/never", b"trouble", status=500)
+    config = installation.config
+    installation.listings.pop()
+    await installation.run()
+    installation.listings.append('[[listing]]\nname = "never"\nurl = "https://example.org/"\nformat = "feed"\n')
+    told = json.loads(json.dumps(as_json(await look(installation))))
+    assert config.listing[1].name == "never"
+    assert list(told) == [
+        "at", "well", "listings", "differences", "hosts", "quarantined", "lost_days", "papers", "news", "outbox",
+        "subscribers",
+    ]  # fmt: skip
+    daily, never = told["listings"]
+    assert daily == {
+        "name": "daily",
+        "url": installation.pages.url("/daily"),
+        "format": "daily-papers-text",
+        "outcome": "fresh",
+        "reason": "1 read, recorded by the first poll: not news",
+        "failures": 0,
+        "primed": True,
+        "polled_at": "2026-03-02T12:01:00+00:00",
+        "fresh_at": "2026-03-02T12:01:00+00:00",
+        "next_poll_at": "2026-03-02T12:31:00+00:00",
+        "batch": {
+            "listed_on": None,
+            "day_text": "Mar 2",
+            "polled_at": "2026-03-02T12:01:00+00:00",
+            "read": 1,
+            "stated": None,
+            "new": 0,
+        },
+        "missed_days": [],
+    }
+    assert list(never) == list(daily)
+    assert (never["outcome"], never["polled_at"], never["batch"]) == (None, None, None)
+    assert datetime.fromisoformat(told["at"]) == installation.now
+
+
+async def test_what_only_one_of_two_listings_showed_is_counted_and_named_in_json(installation: World) -> None:
+    """Each names the other; the pair is compared once."""
+    installation.listing("page", compare_with="feed")
+    installation.listing("feed", compare_with="page")
+    for name in ("page", "feed"):
+        installation.pages.put(f"/{name}", text_page(OLD))
+    await installation.run()
+    installation.pages.put("/page", text_page(ONLY, OLD))
+    await installation.run()
+    assert "differ" not in shown(await look(installation))
+    installation.now += timedelta(hours=13)
+    seen = await look(installation)
+    assert "\npage and feed differ: 1 only on page (--json names them)\n" in shown(seen)
+    (difference,) = as_json(seen)["differences"]
+    assert [paper["title"] for paper in difference["only_listing"]] == [ONLY]
+    assert (difference["listing"], difference["other"], difference["only_other"]) == ("page", "feed", [])
+
+
+async def test_past_days_that_are_still_to_be_read_or_were_given_up_are_said(installation: World) -> None:
+    name, days = "api/daily_papers", Days(installation)
+    installation.listing(name, "hf-daily")
+    days.days["2026-03-09"] = day_page("2026-03-09", 1)
+    await installation.run()
+    days.days["2026-03-12"] = day_page("2026-03-12", 2)
+    days.broken = {"2026-03-09", "2026-03-10", "2026-03-11"}
+    await installation.run(minutes=3 * 24 * 60)
+    async with installation.opened() as running:
+        for day in (9, 10):
+            await running.store.gap_failed(name, date(2026, 3, day), "404 Not Found", most_tries=1)
+    seen = await look(installation)
+    assert "    past days still to be read: 2026-03-11\n" in shown(seen)
+    assert f"{name}: 2026-03-10 was given up: 404 Not Found" in shown(seen)
+    told = as_json(seen)
+    assert told["listings"][0]["missed_days"] == ["2026-03-11"]
+    assert [(lost["day"], lost["reason"]) for lost in told["lost_days"]] == [
+        ("2026-03-09", "404 Not Found"), ("2026-03-10", "404 Not Found"),
+    ]  # fmt: skip
+    assert told["listings"][0]["batch"]["listed_on"] == "2026-03-12"
+
+
+@pytest.mark.parametrize(("trouble", "code"), [(None, 0), ("failed", 1), ("stale", 1)])
+async def test_the_exit_code_tells_a_monitor(installation: World, trouble: str | None, code: int) -> None:
+    installation.listing("daily")
+    installation.pages.put("/daily", text_page(OLD))
+    await installation.run()
+    if trouble == "failed":
+        installation.pages.put("/daily", b"gateway trouble", status=502)
+        await installation.run(minutes=60)
+    if trouble == "stale":
+        await installation.run(minutes=5 * 24 * 60)
+    said = await notifier("status", folder=installation.folder)
+    told = await notifier("status", "--json", folder=installation.folder)
+    assert (said.code, told.code, json.loads(told.out)["well"]) == (code, code, code == 0)
+    assert (trouble or "fresh") in said.out
