@@ -118,7 +118,7 @@ class QuerySet:
             yield from _conjunctions(ids, columns, table)
         alternatives = [block for ids, columns in several for block in _conjunctions(ids, columns, table)]
         if alternatives:
-            yield _disjunctions(*map(np.concatenate, zip(*alternatives, strict=True)))
+            yield from _disjunctions(*map(np.concatenate, zip(*alternatives, strict=True)))
         for query_id, tree in self._trees.items():
             yield np.array([query_id]), self._evaluate_tree(tree, table).reshape(1, -1)
 
@@ -183,9 +183,12 @@ def _conjunctions(ids: Numbers, columns: Sequence[Numbers], table: Table) -> Ite
         yield ids[block], bits
 
 
-def _disjunctions(ids: Numbers, bits: Bits) -> tuple[Numbers, Bits]:
-    """Unite the papers of rows that have the same id."""
+def _disjunctions(ids: Numbers, bits: Bits) -> Iterator[tuple[Numbers, Bits]]:
+    """Yield the papers of all rows that have the same id, a block of ids at a time."""
     order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    first = np.flatnonzero(np.diff(ids, prepend=-1))
-    return ids[first], np.bitwise_or.reduceat(bits[order], first, axis=0)
+    bounds = np.flatnonzero(np.diff(ids[order], prepend=-1, append=-1))
+    size = max(1, BLOCK // bits.shape[1])
+    for start in range(0, len(bounds) - 1, size):
+        block = bounds[start : start + size + 1]
+        rows, firsts = order[block[0] : block[-1]], block[:-1] - block[0]
+        yield ids[rows[firsts]], np.bitwise_or.reduceat(bits[rows], firsts, axis=0)
