@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import platform
 import random
 import time
 from collections.abc import Callable
@@ -347,7 +348,8 @@ def report(costs: list[tuple[Attack, Form, Cost]]) -> str:
         "",
         "Pages made to cost more than a page may, each put into a page of every format whose shape it concerns and",
         "parsed as the daemon parses: in a worker process of its own (`notifier/confine.py`). Written by",
-        f"`python benchmarks/hostile_pages.py`, version {__version__}.",
+        f"`python benchmarks/hostile_pages.py`, version {__version__}, Python {platform.python_version()}, on a",
+        f"machine of {os.cpu_count()} cores that had other work as well: wall-clock times and stalls are on the high side.",
         "",
         "## Limits",
         "",

@@ -52,7 +52,7 @@ def work() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the program, which closes the pipe when it is done
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    from notifier.parse import parse  # noqa: F401 - what parsing needs is loaded before memory is limited
+    import notifier.parse  # noqa: F401 - what parsing needs is loaded before memory is limited
 
     (memory,) = pickle.loads(_read(requests))  # noqa: S301 - from the program that started us
     refused = _limit(memory)
@@ -81,8 +81,11 @@ def _limit(memory: int) -> list[str]:
         ("RLIMIT_CORE", 0),
         ("RLIMIT_NPROC", 0),
     ):
+        kind = getattr(resource, name)
+        already = resource.getrlimit(kind)[1]
+        allowed = most if already == resource.RLIM_INFINITY else min(most, already)
         try:
-            resource.setrlimit(getattr(resource, name), (most, most))
+            resource.setrlimit(kind, (allowed, allowed))
         except (OSError, ValueError) as fault:
             refused.append(f"{name} ({fault})")
     return refused
