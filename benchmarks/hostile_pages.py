@@ -349,7 +349,7 @@ def report(costs: list[tuple[Attack, Form, Cost]]) -> str:
         "Pages made to cost more than a page may, each put into a page of every format whose shape it concerns and",
         "parsed as the daemon parses: in a worker process of its own (`notifier/confine.py`). Written by",
         f"`python benchmarks/hostile_pages.py`, version {__version__}, Python {platform.python_version()}, on a",
-        f"machine of {os.cpu_count()} cores that had other work as well: wall-clock times and stalls are on the high side.",
+        f"machine of {os.cpu_count()} cores that had other work too: wall-clock times and stalls are on the high side.",
         "",
         "## Limits",
         "",
