@@ -14,7 +14,7 @@ from notifier.model import Cadence, DigestClock
 
 DAY = timedelta(days=1)
 # No clock's next digest is further away than this: a due time beyond it was computed under a clock that was wrong.
-LONGEST_WAIT = timedelta(days=9)
+LONGEST_WAIT = {Cadence.DAILY: timedelta(hours=49), Cadence.WEEKLY: timedelta(days=9)}
 
 
 def next_due(clock: DigestClock, after: datetime) -> datetime | None:

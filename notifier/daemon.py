@@ -29,7 +29,7 @@ from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.fetch import client, host_of
 from notifier.intake import Intake, Queries
-from notifier.model import Listing, Poll
+from notifier.model import Listing, ListingState, Poll
 from notifier.pipeline import Desk, Drained, Shelf
 from notifier.store import Store, open_store
 from notifier.templates import Templates
@@ -182,12 +182,17 @@ async def _due(running: Running) -> dict[str, list[Listing]]:
     now, due = running.clock(), []
     for listing in running.config.listings:
         state = await running.store.listing_state(listing.name)
-        if state is None or state.next_poll_at <= now or state.next_poll_at > now + LONGEST_PLAN:
+        if state is None or state.next_poll_at <= now or _planned_wrongly(state, now):
             due.append((state is not None, state.polled_at if state else now, listing))
     by_host: dict[str, list[Listing]] = {}
     for _, _, listing in sorted(due, key=lambda each: each[:2]):
         by_host.setdefault(host_of(listing), []).append(listing)
     return by_host
+
+
+def _planned_wrongly(state: ListingState, now: datetime) -> bool:
+    """Tell whether a poll was planned while the system clock was ahead."""
+    return state.polled_at > now or state.next_poll_at > now + LONGEST_PLAN
 
 
 async def _poll(running: Running, listing: Listing) -> Poll:

@@ -202,6 +202,8 @@ def merge(stored: Paper, entry: Paper) -> Paper:
         old, new = getattr(stored, name), getattr(entry, name)
         if new not in (None, "", ()) and (name in fresh or old in (None, "", ())):
             news[name] = new
+    if _revises(stored, entry) and entry.version is None and stored.version is not None:
+        news["version"] = stored.version + 1  # announced without a number: a page that gives it brings nothing new
     if "title" not in news or news["title"] == stored.title:
         news.pop("title_tex", None)  # a title and its source go together
     elif not entry.title_tex:

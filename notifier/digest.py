@@ -57,7 +57,7 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         coverage=message.coverage,
         list_id=f"papers.{head.domain}",
         unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
-        unsubscribe_mailto=f"mailto:{head.sender[1]}?subject=unsubscribe%20{leave}",
+        unsubscribe_mailto="",  # nobody reads such mail yet: a link that does nothing is worse than none
         web_url=f"{head.base_url}/digests/{copy}",
         feed_url=f"{head.base_url}/feeds/papers.rss",
         help_url=f"{head.base_url}/",

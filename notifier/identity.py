@@ -68,8 +68,8 @@ def same(one: Paper, other: Paper) -> bool:
     """Tell whether two papers that share a key are one.
 
     Equal arXiv ids or DOIs decide; different arXiv ids decide against. With only the title in common the authors
-    must overlap where both name any; where one names none, a long title is enough and a short one needs abstracts
-    that begin alike.
+    must overlap where both name any. A title that is short, that one source lists under two keys of its own
+    ("Editorial", "Papers of the week"), or that has two DOIs, says too little: the abstracts must begin alike.
     """
     (one_arxiv, one_doi), (other_arxiv, other_doi) = _strong(one), _strong(other)
     if one_arxiv and other_arxiv:
@@ -79,15 +79,20 @@ def same(one: Paper, other: Paper) -> bool:
     title = title_key(one.title_tex or one.title)
     if title != title_key(other.title_tex or other.title):
         return False
+    listed_apart = one.source == other.source and one.source_key != other.source_key
     if not title:
-        return (one.source, one.source_key) == (other.source, other.source_key)
+        return one.source == other.source and not listed_apart
+    if len(title) < SHORT_TITLE or listed_apart or (one_doi and other_doi):
+        return _same_text(one, other)
     if one.authors and other.authors:
         return bool(_family_names(one) & _family_names(other))
-    if one_doi and other_doi:
-        return False
-    if len(title) >= SHORT_TITLE or not (one.abstract and other.abstract):
-        return True
-    return _letters(one.abstract)[:ABSTRACT_START] == _letters(other.abstract)[:ABSTRACT_START]
+    return True
+
+
+def _same_text(one: Paper, other: Paper) -> bool:
+    """Tell whether both have an abstract and these begin alike."""
+    start, start_other = (_letters(paper.abstract)[:ABSTRACT_START] for paper in (one, other))
+    return bool(start) and start == start_other
 
 
 def _strong(paper: Paper) -> tuple[str | None, str | None]:

@@ -83,6 +83,10 @@ def queued(groups: int) -> None:
     _event(logging.INFO, "digests_queued", due=groups)
 
 
+def not_queued(email: str, reason: str) -> None:
+    _event(logging.ERROR, "digest_not_queued", to=display(email), reason=reason)
+
+
 def settled(recipient: str, message_id: str, state: OutboxState, code: int | None, text: str) -> None:
     level = logging.INFO if state is OutboxState.SENT else logging.WARNING
     _event(level, "settled", to=display(recipient), id=message_id, state=state, code=code, reply=text)

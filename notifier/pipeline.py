@@ -41,6 +41,7 @@ from notifier.model import (
     Validators,
 )
 from notifier.store import Store
+from notifier.store.digests import FIRST
 from notifier.templates import Templates
 
 PAST_DAYS_AT_ONCE = 5  # read after one poll of a listing
@@ -99,9 +100,15 @@ async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll
 
 async def queue_digests(store: Store, head: Letterhead, now: datetime) -> int:
     """Queue a message for everybody who is due; return how many digests were looked at."""
-    total = 0
-    while groups := await store.queue_digests(now, head.domain):
-        total += groups
+    total, last = 0, FIRST
+    while True:
+        done = await store.queue_digests(now, head.domain, last)
+        for email, reason in done.troubles:
+            log.not_queued(email, reason)
+        total += done.groups
+        if done.last is None:
+            break
+        last = done.last
     if total:
         log.queued(total)
     return total
@@ -143,6 +150,7 @@ class Desk:
 async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained:
     """Offer every message whose time has come, once each; `stop` ends it between two messages."""
     states: Counter[OutboxState] = Counter()
+    await desk.store.free_lapsed(desk.clock(), resend=desk.resend)
     if desk.stream.rests(desk.clock()):
         return Drained(states=states, paused_until=desk.stream.rests_until)
     while messages := await desk.store.claim(desk.owner, desk.clock(), LEASE, CLAIM):
@@ -157,6 +165,9 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained
             except RelayTrouble as trouble:
                 until = await _stop_the_stream(desk, rest, trouble)
                 return Drained(states=states, paused_until=until)
+            except Exception as fault:  # of no kind we know: this message waits, the others leave
+                log.step_failed(f"offer {message.message_id}", fault)
+                states[await desk.store.turned_away(message.outbox_id, desk.clock(), repr(fault), desk.clock())] += 1
     return Drained(states=states)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from notifier import pipeline
+from notifier.daemon import _due
+from notifier.deliver import Relay
 from notifier.errors import DatabaseInUse
 from notifier.fetch import fetch
 from notifier.intake import load_queries
-from notifier.model import Cadence, OutboxState, Outcome
+from notifier.model import Cadence, Envelope, OutboxState, Outcome, Reply
 from tests.servers.http import Answer
 from tests.servers.smtp import post
 from tests.world import World, text, text_page
@@ -386,3 +390,94 @@ async def test_g6_poison_titles_reach_the_reader_and_stop_nobody(installation: W
     assert "utf-8?q?a" in text(mail)
     assert NEW[0] in text(mail)
     assert b"alert(1)" in (installation.folder / "feeds/papers.rss").read_bytes()
+
+
+# --- what a reviewer found --------------------------------------------------------------------------------------------
+
+
+async def test_g2_two_daily_subscriptions_at_different_hours_both_reach_their_reader(installation: World) -> None:
+    """One digest a day, at the earlier hour, with what both matched: neither starves the other."""
+    from datetime import time
+
+    await primed(installation, "harbours", Cadence.DAILY, at=time(14, 0))
+    await installation.subscribe(READER, "ferries", Cadence.DAILY, at=time(18, 0))
+    days = 4
+    for day in range(days):
+        titles = [f"Fictional Harbours on Day {day} of the Week", f"Fictional Ferries on Day {day} of the Week"]
+        installation.pages.put("/daily", text_page(*titles))
+        for _ in range(24):
+            await installation.run(minutes=60)
+    shown = " ".join(text(mail) for mail in installation.mails(READER))
+    assert len(installation.mails(READER)) == days
+    assert all(f"{word} on Day {day}" in shown for word in ("Harbours", "Ferries") for day in range(days))
+
+
+async def test_g3_a_query_that_becomes_immediate_after_todays_mail_ends_no_loop(installation: World) -> None:
+    """Queueing must end, and send what the changed query is owed, although this poll had its message already."""
+    from datetime import time
+
+    await primed(installation, "harbours")
+    await installation.subscribe(READER, "ferries", Cadence.DAILY, at=time(8, 0))
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    await installation.subscribe(READER, "ferries", Cadence.IMMEDIATE)
+    async with installation.opened() as running:
+        await asyncio.wait_for(pipeline.queue_digests(running.store, running.desk.head, installation.now), 10)
+    await installation.run()
+    assert sorted(installation.titles(READER, NEW)) == sorted([[NEW[0]], [NEW[1]]])
+
+
+async def test_g6_a_fault_of_no_known_kind_in_one_message_stops_no_other(installation: World) -> None:
+    await primed(installation)
+    for number in range(3):
+        await installation.subscribe(f"r{number}@example.org", "*")
+    installation.pages.put("/daily", text_page(*NEW))
+    async with installation.opened() as running:
+        (listing,) = running.config.listings
+        await pipeline.poll(listing, running.intake, installation.now)
+        await pipeline.queue_digests(running.store, running.desk.head, installation.now)
+        drained = await pipeline.drain_outbox(replace(running.desk, relay=Stumbling(running.desk.relay)))
+    assert drained.states == {OutboxState.SENT: 3, OutboxState.DEFERRED: 1}
+
+
+class Stumbling:
+    """A relay with a bug that one recipient brings out."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+
+    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+        if envelope.recipient == READER:
+            raise RuntimeError("a bug")
+        return await self.relay.offer(envelope, in_doubt)
+
+    async def close(self) -> None:
+        await self.relay.close()
+
+
+async def test_g3_an_immediate_reader_who_was_refused_once_is_tried_again_with_the_same_papers(
+    installation: World,
+) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await primed(installation)
+        server.fault(f"rcpt {READER}", "550 5.1.1 no such user", "ok")
+        installation.pages.put("/daily", text_page(*NEW))
+        await installation.run()
+        assert server.accepted == []
+        await installation.run(minutes=24 * 60)
+        assert len(server.accepted) == 1
+
+
+@pytest.mark.parametrize("cadence", [Cadence.IMMEDIATE, Cadence.DAILY])
+async def test_f090_a_clock_that_was_days_ahead_silences_nobody(installation: World, cadence: Cadence) -> None:
+    await primed(installation, cadence=cadence)
+    installation.now += timedelta(days=6)
+    await installation.run()
+    installation.now -= timedelta(days=6)
+    installation.pages.put("/daily", text_page(*NEW))
+    async with installation.opened() as running:
+        assert await _due(running)
+    for _ in range(3):
+        await installation.run(minutes=24 * 60)
+    assert installation.titles(READER, NEW) == [NEW]

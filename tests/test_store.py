@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -165,7 +166,7 @@ async def test_g3_the_message_id_is_the_same_however_often_it_is_made(tmp_path: 
                 for table in ("delivery", "message", "hit", "sighting", "paper_key", "paper"):
                     await connection.exec_driver_sql(f"DELETE FROM {table}")
                 await connection.exec_driver_sql("DELETE FROM poll")
-                await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'poll'")
+                await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('poll', 'paper')")
                 await connection.exec_driver_sql("UPDATE subscription SET cursor = 0")
     assert ids[0] == ids[1]
 
@@ -183,6 +184,8 @@ async def test_g3_a_lease_that_lapsed_is_claimed_by_another(tmp_path: Path) -> N
     async with open_store(url(tmp_path)) as store:
         await queued(store)
         (message,) = await store.claim("slow", NOW, LEASE, 10)
+        assert await store.free_lapsed(NOW, resend=True) == (0, 0)
+        assert await store.free_lapsed(NOW + LEASE, resend=True) == (1, 0)
         assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
         assert not await store.mark_in_doubt(message.outbox_id, "slow")
 
@@ -226,7 +229,7 @@ async def test_g3_five_refusals_in_a_row_suppress_a_recipient(tmp_path: Path) ->
             assert await store.settle(message.outbox_id, refused, NOW, resend=True) is OutboxState.FAILED
         assert (await store.subscriber("reader@example.org")).state == "suppressed"
         await record(store, batch(6))
-        assert await store.queue_digests(NOW, "example.org") == 0
+        assert (await store.queue_digests(NOW, "example.org")).groups == 0
 
 
 async def test_g3_content_that_is_refused_is_held_and_blames_nobody(tmp_path: Path) -> None:
@@ -272,3 +275,59 @@ async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_sta
         await store.keep_configured([], NOW)
         active = {each.canonical: each.active for each in await store.subscriptions()}
         assert active == {"by hand": True, "a": False}
+
+
+async def test_g3_a_message_in_doubt_whose_lease_lapsed_is_offered_again(tmp_path: Path) -> None:
+    """The reply came but could not be recorded (a full disk): the message must not wait for a restart."""
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.mark_in_doubt(message.outbox_id, "me")
+        assert await store.free_lapsed(NOW + LEASE, resend=True) == (0, 1)
+        assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
+
+
+async def test_g3_a_reply_that_comes_after_its_reader_left_brings_nothing_back(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.unsubscribe("reader@example.org", NOW)
+        later = Reply(Verdict.DEFERRED, 450, "4.2.1 later")
+        assert await store.settle(message.outbox_id, later, NOW, resend=True) is OutboxState.FAILED
+
+
+async def test_g3_a_message_that_may_have_arrived_is_held_when_it_is_given_up(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.mark_in_doubt(message.outbox_id, "me")
+        await store.settle(message.outbox_id, Reply(Verdict.IN_DOUBT, None, "silence"), NOW, resend=True)
+        late = NOW + timedelta(days=6)
+        await store.claim("me", late, LEASE, 10)
+        refused = Reply(Verdict.DEFERRED, 450, "4.2.1 later")
+        assert await store.settle(message.outbox_id, refused, late, resend=True) is OutboxState.HELD
+
+
+async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_nobody_else(tmp_path: Path) -> None:
+    daily = DigestClock(Cadence.DAILY, "UTC")
+    async with open_store(url(tmp_path)) as store:
+        for email in ("broken@example.org", "reader@example.org"):
+            await store.subscribe(replace(wish(email, "*"), clock=daily), origin="cli", now=NOW)
+        await record(store, batch(1))
+        async with store._database.write() as connection:
+            await connection.exec_driver_sql("UPDATE subscription SET timezone = 'Mars/Olympus' WHERE id = 1")
+        done = await store.queue_digests(NOW + timedelta(days=1), "example.org")
+        assert [email for email, _ in done.troubles] == ["broken@example.org"]
+        (message,) = await store.claim("me", NOW + timedelta(days=1), LEASE, 10)
+        assert message.recipient == "reader@example.org"
+
+
+async def test_a_reader_who_left_and_comes_back_finds_the_configured_subscriptions_active(tmp_path: Path) -> None:
+    async with open_store(url(tmp_path)) as store:
+        wanted = [wish("reader@example.org", "*")]
+        await store.keep_configured(wanted, NOW)
+        reader = await store.subscriber("reader@example.org")
+        await store.unsubscribe("reader@example.org", NOW)
+        await store.keep_configured(wanted, NOW)
+        await store.come_back(reader.subscriber_id, NOW)
+        assert [each.active for each in await store.subscriptions()] == [True]

@@ -9,14 +9,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
-from notifier.model import Cadence, OutboxId, OutboxState, PaperId, QueryId, QueuedMessage, SubscriberState, Versions
+from notifier.model import (
+    Cadence,
+    OutboxId,
+    OutboxState,
+    PaperId,
+    QueryId,
+    QueuedMessage,
+    SubscriberId,
+    SubscriberState,
+    Versions,
+)
 from notifier.store import schema
 from notifier.store.contents import by_paper, coverage, papers, subscriptions
 from notifier.store.engine import Database
@@ -30,6 +41,20 @@ WANTED = {  # which hits a subscription's policy wants
 }
 
 
+FIRST = SubscriberId(0)  # before the first
+PUT_OFF = timedelta(hours=1)  # of a subscriber whose digest cannot be queued
+RETURN_PAUSE = timedelta(hours=20)  # between messages to an immediate reader whose papers came back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """What a round of queueing did: groups looked at, the last subscriber (None: nobody is due), who had trouble."""
+
+    groups: int
+    last: SubscriberId | None
+    troubles: tuple[tuple[str, str], ...]
+
+
 class Digests:
     """The verbs of deciding what to send."""
 
@@ -37,18 +62,26 @@ class Digests:
         self._database = database
         self._secret = secret
 
-    async def queue_digests(self, now: datetime, domain: str, limit: int = 200) -> int:
-        """Queue a message for each of up to `limit` subscribers who are due; return how many were looked at (0: done).
+    async def queue_digests(self, now: datetime, domain: str, after: SubscriberId = FIRST, limit: int = 200) -> Queued:
+        """Queue messages for up to `limit` subscribers who are due, of those whose number is above `after`.
 
-        One transaction. A subscriber's due subscriptions of one cadence share one message; each paper is in it once
-        and in no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs.
+        One transaction. A subscriber's subscriptions of one cadence share one message; each paper is in it once and in
+        no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs. A subscriber whose
+        digest cannot be queued is put off by an hour and named; it stops nobody else.
         """
+        troubles: list[tuple[str, str]] = []
         async with self._database.write() as connection:
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
-            due = await _due(connection, now, limit)
+            due = await _due(connection, now, after, limit)
             for group in due:
-                await self._queue(connection, group, newest, now, domain)
-        return len(due)
+                try:
+                    async with connection.begin_nested():
+                        await self._queue(connection, group, newest, now, domain)
+                except Exception as fault:
+                    troubles.append((group[0].email, f"{type(fault).__name__}: {fault}"))
+                    await _put_off(connection, group, now + PUT_OFF)
+        last = SubscriberId(due[-1][0].subscriber_id) if due else None
+        return Queued(groups=len(due), last=last, troubles=tuple(troubles))
 
     async def preview(self, email: str, now: datetime, *, again: bool) -> QueuedMessage | None:
         """Return the message that an address would be sent now, without queueing it; None for a stranger.
@@ -87,7 +120,7 @@ class Digests:
         owed = await _owed(connection, group, newest)
         done = {"cursor": newest}
         if owed:
-            number = await self._add_message(connection, group, newest, now, domain)
+            number = await self._add_message(connection, group, owed, newest, now, domain)
             if (
                 number is None
             ):  # this period had its digest (the hour was changed, or a clock): the next one carries them
@@ -102,11 +135,17 @@ class Digests:
             )
 
     async def _add_message(
-        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
+        self,
+        connection: AsyncConnection,
+        group: Sequence[Row[Any]],
+        owed: Owed,
+        newest: int,
+        now: datetime,
+        domain: str,
     ) -> int | None:
         """Add a queued message and return its number; None when the subscriber has one for this period."""
         first = group[0]
-        period = _period(first, newest, now)
+        period = _period(first, newest, min(paper for paper, _ in owed), now)
         name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
         added = self._database.insert(schema.message).values(
             message_id=f"<{name}@{domain}>",
@@ -145,26 +184,51 @@ class Digests:
         )
 
 
-async def _due(connection: AsyncConnection, now: datetime, limit: int) -> list[list[Row[Any]]]:
-    """Group the due subscriptions by subscriber and cadence; at most `limit` subscriptions' groups, whole ones only."""
-    table = schema.subscription
-    hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
-    # A due time further away than any clock allows was computed while the system clock was wrong.
-    impossible = table.c.next_due_at > now + cadence.LONGEST_WAIT
-    immediate = and_(table.c.cadence == Cadence.IMMEDIATE, hit)
-    due: ColumnElement[bool] = or_(immediate, table.c.next_due_at <= now, impossible)
-    ready = and_(table.c.active, schema.subscriber.c.state == SubscriberState.CONFIRMED, due)
-    who = select(table.c.subscriber_id).join(schema.subscriber).where(ready).distinct().limit(limit)
+async def _due(connection: AsyncConnection, now: datetime, after: SubscriberId, limit: int) -> list[list[Row[Any]]]:
+    """Return, for the next `limit` subscribers who are due, their subscriptions by cadence.
+
+    When one subscription of a cadence is due, all of that cadence are looked at: there is one message a day, whatever
+    hour each of them names, and it must not be the same one that always comes first.
+    """
+    table, subscriber = schema.subscription, schema.subscriber
+    due = and_(
+        table.c.active,
+        subscriber.c.state == SubscriberState.CONFIRMED,
+        subscriber.c.id > after,
+        _is_due(now),
+    )
+    who = select(table.c.subscriber_id).join(subscriber).where(due).distinct()
+    chosen = list((await connection.execute(who.order_by(table.c.subscriber_id).limit(limit))).scalars())
     rows = await connection.execute(
-        select(table, schema.subscriber.c.email)
-        .join(schema.subscriber)
-        .where(ready, table.c.subscriber_id.in_(who))
+        select(table, subscriber.c.email, _is_due(now).label("due"))
+        .join(subscriber)
+        .where(table.c.subscriber_id.in_(chosen), table.c.active)
         .order_by(table.c.subscriber_id, table.c.id)
     )
     groups: dict[tuple[int, str], list[Row[Any]]] = {}
     for row in rows:
         groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
-    return list(groups.values())
+    return [sorted(group, key=lambda row: not row.due) for group in groups.values() if any(row.due for row in group)]
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    table, delivery, message = schema.subscription, schema.delivery, schema.message
+    hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
+    returned = exists().where(delivery.c.subscriber_id == table.c.subscriber_id, delivery.c.message_id.is_(None))
+    recent = exists().where(message.c.subscriber_id == table.c.subscriber_id, message.c.queued_at > now - RETURN_PAUSE)
+    immediate = and_(table.c.cadence == Cadence.IMMEDIATE, or_(hit, and_(returned, ~recent)))
+    # A due time further away than its clock allows was computed while the system clock was wrong.
+    impossible = [
+        and_(table.c.cadence == each, table.c.next_due_at > now + wait) for each, wait in cadence.LONGEST_WAIT.items()
+    ]
+    return or_(immediate, table.c.next_due_at <= now, *impossible)
+
+
+async def _put_off(connection: AsyncConnection, group: Sequence[Row[Any]], until: datetime) -> None:
+    """Look at subscriptions again later; immediate ones have no time to be put off to."""
+    table = schema.subscription
+    scheduled = table.c.id.in_([row.id for row in group]), table.c.cadence != Cadence.IMMEDIATE
+    await connection.execute(update(table).where(*scheduled).values(next_due_at=until))
 
 
 async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> Owed:
@@ -206,7 +270,8 @@ async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> Owed:
     return found
 
 
-def _period(row: Row[Any], newest: int, now: datetime) -> str:
+def _period(row: Row[Any], newest: int, first_paper: PaperId, now: datetime) -> str:
+    """Name what there is one message of: for an immediate one the poll, and the papers by their first."""
     if row.cadence == Cadence.IMMEDIATE:
-        return f"immediate {newest}"
+        return f"immediate {newest} {first_paper}"
     return cadence.period(to_clock(row), now)

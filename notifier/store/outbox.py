@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import (
@@ -29,6 +29,7 @@ from notifier.store import schema
 from notifier.store.contents import queued
 from notifier.store.engine import Database
 
+UNDER_WAY = (OutboxState.CLAIMED, OutboxState.IN_DOUBT)
 SUPPRESS_AFTER = 5  # messages refused for one recipient in a row
 NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
 
@@ -45,12 +46,11 @@ class Outbox:
         message = schema.message
         due = or_(message.c.next_attempt_at <= now, message.c.next_attempt_at > now + IMPOSSIBLE_WAIT)
         waiting = and_(message.c.state.in_([OutboxState.QUEUED, OutboxState.DEFERRED]), due)
-        lapsed = and_(message.c.state == OutboxState.CLAIMED, message.c.lease_until <= now)
         async with self._database.write() as connection:
             wanted = (
                 select(message.c.id)
                 .join(schema.subscriber)
-                .where(or_(waiting, lapsed), schema.subscriber.c.state == SubscriberState.CONFIRMED)
+                .where(waiting, schema.subscriber.c.state == SubscriberState.CONFIRMED)
                 .order_by(message.c.next_attempt_at, message.c.id)
                 .limit(limit)
                 .with_for_update(of=message, skip_locked=True)
@@ -94,9 +94,13 @@ class Outbox:
         message = schema.message
         async with self._database.write() as connection:
             row = (await connection.execute(select(message).filter_by(id=outbox_id))).one()
+            if row.state not in UNDER_WAY:
+                return OutboxState(row.state)
             again = next_attempt(row.attempts + 1, row.queued_at, now, spread=_spread(row))
             values = {"attempts": row.attempts + 1, "owner": None, "lease_until": None, "reply": reason[:2000]}
-            if again is None:
+            if again is None and row.doubts:
+                values |= {"state": OutboxState.HELD}  # it may have arrived: a person decides
+            elif again is None:
                 values |= {"state": OutboxState.FAILED, "settled_at": now, "content": None}
                 await _return_papers(connection, outbox_id)
             else:
@@ -118,6 +122,8 @@ class Outbox:
         """
         async with self._database.write() as connection:
             row = (await connection.execute(select(schema.message).filter_by(id=outbox_id))).one()
+            if row.state not in UNDER_WAY:  # its reader left meanwhile: what was called back stays so
+                return OutboxState(row.state)
             return await _settle(connection, row, reply, now, resend)
 
     async def recover(self, now: datetime, *, resend: bool) -> tuple[int, int]:
@@ -125,29 +131,31 @@ class Outbox:
 
         Returns how many of each there were. A message in doubt too often is held, whatever `resend` says.
         """
+        return await self._free(now, true(), resend)
+
+    async def free_lapsed(self, now: datetime, *, resend: bool) -> tuple[int, int]:
+        """Do the same for messages whose lease lapsed: whoever held them could not say what became of them."""
+        return await self._free(now, schema.message.c.lease_until <= now, resend)
+
+    async def _free(self, now: datetime, which: ColumnElement[bool], resend: bool) -> tuple[int, int]:
         message = schema.message
+        under_way = message.c.state.in_([OutboxState.CLAIMED, OutboxState.IN_DOUBT])
+        async with self._database.read() as connection:
+            if not (await connection.execute(select(message.c.id).where(under_way, which).limit(1))).first():
+                return 0, 0
         async with self._database.write() as connection:
-            claimed = await connection.execute(
-                update(message)
-                .where(message.c.state == OutboxState.CLAIMED)
-                .values(state=OutboxState.QUEUED, owner=None, lease_until=None, next_attempt_at=now)
-            )
-            doubtful = await connection.execute(select(message).filter_by(state=OutboxState.IN_DOUBT))
-            rows = doubtful.all()
+            rows = (await connection.execute(select(message).where(under_way, which))).all()
             for row in rows:
-                again = resend and row.doubts + 1 < MAX_DOUBTS
-                await connection.execute(
-                    update(message)
-                    .where(message.c.id == row.id)
-                    .values(
-                        state=OutboxState.DEFERRED if again else OutboxState.HELD,
-                        doubts=row.doubts + 1,
-                        next_attempt_at=now,
-                        owner=None,
-                        reply="the process ended between the final dot and the reply",
-                    )
-                )
-            return claimed.rowcount, len(rows)
+                values: dict[str, Any] = {"owner": None, "lease_until": None, "next_attempt_at": now}
+                if row.state == OutboxState.CLAIMED:
+                    values["state"] = OutboxState.QUEUED
+                else:
+                    again = resend and row.doubts + 1 < MAX_DOUBTS
+                    values["state"] = OutboxState.DEFERRED if again else OutboxState.HELD
+                    values |= {"doubts": row.doubts + 1, "reply": "no answer to the final dot was recorded"}
+                await connection.execute(update(message).where(message.c.id == row.id).values(values))
+        doubtful = sum(row.state == OutboxState.IN_DOUBT for row in rows)
+        return len(rows) - doubtful, doubtful
 
     async def next_attempt_at(self) -> datetime | None:
         """Return when the next waiting message may be offered; None when nothing waits."""
@@ -206,6 +214,8 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
         again = next_attempt(attempts, row.queued_at, now, spread=_spread(row))
         if doubts >= MAX_DOUBTS or (reply.verdict is Verdict.IN_DOUBT and not resend):
             state, again = OutboxState.HELD, None
+        elif again is None and doubts:
+            state = OutboxState.HELD  # it may have arrived: a person decides
         elif again is None:
             back = True
         else:
@@ -222,6 +232,17 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
     if back:
         await _return_papers(connection, row.id)
     return state
+
+
+async def call_back(connection: AsyncConnection, subscriber_id: int, why: str, now: datetime) -> None:
+    """Fail every message to a subscriber that is not under its final dot; its papers are owed again."""
+    message = schema.message
+    waiting = message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED])
+    asked = select(message.c.id).where(message.c.subscriber_id == subscriber_id, waiting)
+    for number in (await connection.execute(asked)).scalars().all():
+        values = {"state": OutboxState.FAILED, "reply": why, "settled_at": now, "content": None}
+        await connection.execute(update(message).where(message.c.id == number).values(values))
+        await _return_papers(connection, number)
 
 
 async def _return_papers(connection: AsyncConnection, outbox_id: int) -> None:

@@ -294,5 +294,11 @@ delivery = Table(  # a paper reaches a subscriber in one message; NULL: that mes
     Column("message_id", Id, ForeignKey("message.id")),
     Column("query_ids", JSON, nullable=False),  # which of the subscriber's queries hit it
     Index("ix_delivery_message_id", "message_id"),
+    Index(
+        "ix_delivery_owed_again",
+        "subscriber_id",
+        sqlite_where=text("message_id IS NULL"),
+        postgresql_where=text("message_id IS NULL"),
+    ),
     sqlite_with_rowid=False,
 )

@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
-    OutboxState,
     QueryId,
     Subscriber,
     SubscriberId,
@@ -28,6 +27,7 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.outbox import call_back
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
 
 TOKEN_BYTES = 20  # 160 bits
@@ -64,19 +64,21 @@ class Subscribers:
 
         Returns the addresses that have unsubscribed since, which stay so: their wish is final.
         """
-        left = []
+        left, away = [], []
         kept = []
         async with self._database.write() as connection:
             for wish in wanted:
                 row = (await connection.execute(select(schema.subscriber).filter_by(email=wish.email))).first()
                 if row and row.state == SubscriberState.UNSUBSCRIBED:
                     left.append(wish.email)
+                    away.append(row.id)  # its subscriptions stay as they are: it may come back
                     continue
                 subscriber_id = SubscriberId(row.id) if row else await self._confirm(connection, wish.email, now)
                 kept.append(await self._subscribe(connection, subscriber_id, wish, "config", now))
             table = schema.subscription
             ids = [each.subscription_id for each in kept]
-            stale = update(table).where(table.c.origin == "config", table.c.id.not_in(ids))
+            gone = table.c.origin == "config", table.c.id.not_in(ids), table.c.subscriber_id.not_in(away)
+            stale = update(table).where(*gone)
             await connection.execute(stale.values(active=False))
         return left
 
@@ -197,19 +199,5 @@ async def _leave(connection: AsyncConnection, subscriber_id: SubscriberId, state
     table = schema.subscriber
     gone = update(table).where(table.c.id == subscriber_id)
     await connection.execute(gone.values(state=SubscriberState.UNSUBSCRIBED, since=now))
-    message = schema.message
-    waiting = (
-        select(message.c.id)
-        .where(message.c.subscriber_id == subscriber_id)
-        .where(message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED]))
-    )
-    ids = list((await connection.execute(waiting)).scalars())
-    await connection.execute(
-        update(message)
-        .where(message.c.id.in_(ids))
-        .values(state=OutboxState.FAILED, reply="unsubscribed before it was sent", settled_at=now, content=None)
-    )
-    await connection.execute(
-        update(schema.delivery).where(schema.delivery.c.message_id.in_(ids)).values(message_id=None)
-    )
+    await call_back(connection, subscriber_id, "unsubscribed before it was sent", now)
     return True

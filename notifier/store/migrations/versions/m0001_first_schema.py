@@ -212,6 +212,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_delivery_message_id", "delivery", ["message_id"], unique=False)
+    op.create_index(
+        "ix_delivery_owed_again",
+        "delivery",
+        ["subscriber_id"],
+        unique=False,
+        sqlite_where=sa.text("message_id IS NULL"),
+        postgresql_where=sa.text("message_id IS NULL"),
+    )
 
     op.create_table(
         "hit",
