@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -31,14 +32,16 @@ from notifier.account import account
 from notifier.address import mailbox
 from notifier.compose import compose
 from notifier.config import WEEKDAYS, Config, load, sender_parts
+from notifier.confine import confine
 from notifier.daemon import on_signals, opened, utc_now
 from notifier.daemon import once as run_once
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, ConfigError, DatabaseInUse, NotifierError, QueryError
-from notifier.fetch import host_of
+from notifier.fetch import client, host_of
 from notifier.model import (
     Cadence,
     DigestClock,
+    Listing,
     OutboxState,
     Outcome,
     Poll,
@@ -48,7 +51,10 @@ from notifier.model import (
     Versions,
     Wish,
 )
+from notifier.parse import FORMATS, selector_problems
 from notifier.preview import part
+from notifier.probe import Probe, name_of, probe, table
+from notifier.probe import lines as probe_lines
 from notifier.query import Query, canonical
 from notifier.query import parse as parse_query
 from notifier.status import Status
@@ -193,6 +199,43 @@ def status(config: ConfigOption = None, as_json: Json = False) -> None:
     else:
         _show(status_lines(seen))
     raise typer.Exit(OK if seen.well else FAILED)
+
+
+@app.command(
+    "check-listing",
+    epilog="Examples: `notifier check-listing https://export.arxiv.org/rss/cs.CL`, `notifier check-listing "
+    "https://example.org/papers --selector item=article --selector title=h3 --contact me@example.org`",
+)
+def check_listing(
+    url: Annotated[str, typer.Argument(metavar="URL")],
+    form: Annotated[str | None, typer.Option("--format", help="By default the one that reads most.")] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=CSS", help="For the format html; repeat it for each field.")
+    ] = None,
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="The page is on a private address.")] = False,
+    contact: Annotated[
+        str | None,
+        typer.Option(envvar="NOTIFIER_CONTACT", help="Whom the site may ask; by default the configuration's."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Fetch a page once and show what a listing would read there, with the table for config.toml. Nothing is kept."""
+    log.setup(level=logging.ERROR)
+    selectors = _selectors(selector or [])
+    listing = Listing(
+        name=name_of(url), url=url, format=_format(form, selectors), selectors=selectors, allow_private=allow_private
+    )
+    asking = contact or _load(config).contact
+
+    async def look() -> Probe:
+        async with client(asking, __version__) as web, confine() as worker:
+            return await probe(web, worker, listing, utc_now())
+
+    seen = asyncio.run(look())
+    _show(probe_lines(seen))
+    if seen.verdict.outcome is Outcome.FAILED:
+        raise typer.Exit(FAILED)
+    out.print(f"\n{escape(table(seen.listing))}", soft_wrap=True)
 
 
 @app.command(
@@ -415,6 +458,25 @@ def _marked(text: str, spans: Sequence[Span]) -> str:
         pieces += [escape(text[at:start]), f"[bold yellow]{escape(text[start:end])}[/bold yellow]"]
         at = end
     return "".join([*pieces, escape(text[at:])])
+
+
+def _selectors(written: Sequence[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in written]
+    if any(not field or not css for field, _, css in pairs):
+        raise typer.BadParameter("write FIELD=CSS, such as item=article.paper", param_hint="--selector")
+    return {field.strip(): css.strip() for field, _, css in pairs}
+
+
+def _format(form: str | None, selectors: Mapping[str, str]) -> str:
+    """The format asked for, html where there are selectors, "" to find out."""
+    if form is None:
+        form = "html" if selectors else ""
+    elif form not in FORMATS:
+        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
+    problems = selector_problems(selectors) if form == "html" else ["for the format html only"] if selectors else []
+    if problems:
+        raise typer.BadParameter("; ".join(problems), param_hint="--selector")
+    return form
 
 
 def _clock(config: Config, cadence: Cadence, at: str, weekday: str, timezone: str | None) -> DigestClock:

@@ -1,0 +1,192 @@
+"""check-listing: what a configuration would read, before it is written."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+from notifier.config import load
+from notifier.parse import FORMATS
+from notifier.probe import name_of, table
+from tests.servers.http import Site, site
+from tests.test_cli import Said, notifier
+from tests.test_rhythm import feed
+from tests.world import text_page
+
+GOLDEN = PROJECT / "tests" / "golden"
+ASKING = ("--contact", "me@example.org")
+ITEMS = "".join(
+    f"<article><h3><a href='/p/{number}'>A Fictional Paper of Number {number}</a></h3>"
+    f"<p>An invented abstract about the matter of number {number}.</p></article>"
+    for number in range(1, 6)
+)
+
+
+async def checked(page: bytes | str, *options: str, status: int = 200, folder: Path | None = None) -> Said:
+    """Run `check-listing` on a page that is served on loopback at /papers."""
+    async with site() as server:
+        server.put("/papers", page, status=status)
+        return await notifier("check-listing", server.url("/papers"), "--allow-private", *options, folder=folder)
+
+
+def files(folder: Path) -> list[Path]:
+    """Whatever lies in a folder."""
+    return list(folder.iterdir())
+
+
+def block(said: Said) -> str:
+    """The table to paste."""
+    return said.out[said.out.index("[[listing]]") :]
+
+
+async def test_it_says_what_a_listing_would_read(tmp_path: Path) -> None:
+    said = await checked(feed(1, 2, 3, 4), "--format", "arxiv-feed", *ASKING, folder=tmp_path)
+    assert (said.code, said.err) == (0, "")
+    for expected in (
+        "read as arxiv-feed",
+        "outcome: fresh, 4 read, recorded by the first poll: not news",
+        "papers: 4 read, no count on the page, 0 skipped",
+        "day: none on the page",
+        "polled: around arXiv's announcements, else at least every 6 hours",
+        "fields: title 4, url 4, abstract 4, arxiv_id 4, version 4, authors 4, categories 4",
+        "\nFictional paper 1\n",
+        "  arxiv_id: 2603.00001\n",
+        "  authors: Ada Quill\n",
+    ):
+        assert expected in said.out
+    assert "Fictional paper 4" not in said.out
+    assert files(tmp_path) == []
+
+
+async def test_the_table_it_prints_is_a_configuration(tmp_path: Path) -> None:
+    selectors = ("--selector", "item=article", "--selector", "title=h3", "--selector", 'link=h3 a[href^="/p/"]@href')
+    said = await checked(f"<html><body>{ITEMS}</body></html>", *selectors, "--selector", "abstract=p", *ASKING)
+    assert said.code == 0, said.err
+    assert "papers: 5 read" in said.out
+    (tmp_path / "config.toml").write_text('contact = "me@example.org"\n' + block(said))
+    (listing,) = load(tmp_path / "config.toml", {}).listings
+    assert (listing.format, listing.allow_private) == ("html", True)
+    assert dict(listing.selectors) == {
+        "item": "article", "title": "h3", "link": 'h3 a[href^="/p/"]@href', "abstract": "p",
+    }  # fmt: skip
+    assert listing.url.endswith("/papers")
+
+
+def fullest_page(format: str) -> Path:
+    """The golden page of a format with the most papers, of those that hold as many as they state."""
+
+    def papers(expectation: Path) -> int:
+        expected = json.loads(expectation.read_text())
+        read = len(expected.get("papers", ()))
+        is_whole = expected.get("stated", read) == read + expected.get("skipped", 0)
+        return read if is_whole and "charset" not in expected.get("page", {}) else 0
+
+    fullest = max(sorted((GOLDEN / format).glob("*.expected.json")), key=papers)
+    (page,) = (path for path in fullest.parent.glob(fullest.name.split(".")[0] + ".*") if path != fullest)
+    return page
+
+
+@pytest.mark.parametrize("format", [name for name in FORMATS if name != "html"])
+async def test_without_a_format_it_recognises_each(format: str) -> None:
+    said = await checked(fullest_page(format).read_bytes(), *ASKING)
+    assert said.code == 0, said.err
+    assert f", read as {format}\n" in said.out
+    assert tomllib.loads(block(said))["listing"][0]["format"] == format
+
+
+async def test_it_says_which_other_formats_could_not_read_the_page() -> None:
+    said = await checked(feed(1, 2), *ASKING)
+    assert "feed (reads 2 papers, with less in them)" in said.out
+    assert "hf-daily (" in said.out
+
+
+async def test_a_page_that_no_format_reads_is_explained() -> None:
+    said = await checked(f"<html><body>{ITEMS}</body></html>", *ASKING)
+    assert (said.code, said.out) == (1, "")
+    assert "no format reads this page; name selectors to read it as html" in said.err
+    assert all(f"  {name}: " in said.err for name in FORMATS if name != "html")
+
+
+async def test_a_page_that_contradicts_itself_is_no_listing_to_paste() -> None:
+    page = (GOLDEN / "arxiv-list" / "new.html").read_text()
+    said = await checked(page.replace("showing ", "showing 9", 1), "--format", "arxiv-list", *ASKING)
+    assert said.code == 1
+    assert "outcome: failed, the page states 9" in said.out
+    assert "[[listing]]" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["--format", "hf-daily"], 200, "error: "),
+        (["--format", "hf-daily"], 404, "404 Whatever"),
+        (["--selector", "item=section", "--selector", "title=h3"], 200, "item 'section' matches nothing"),
+    ],
+)
+async def test_1_trouble_is_said_in_words(options: list[str], status: int, says: str) -> None:
+    said = await checked(f"<html><body>{ITEMS}</body></html>", *options, *ASKING, status=status)
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
+
+
+async def test_1_a_private_address_is_refused_unless_allowed(tmp_path: Path) -> None:
+    said = await notifier("check-listing", "http://127.0.0.1:9/", *ASKING, folder=tmp_path)
+    assert said.code == 1
+    assert "a private address" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--format", "hf-dayly", *ASKING], "hf-daily"),
+        (["--selector", "article", *ASKING], "FIELD=CSS"),
+        (["--selector", "title=h3", *ASKING], "item"),
+        (["--selector", "item=article", "--format", "feed", *ASKING], "html only"),
+    ],
+)
+async def test_2_wrong_use_is_explained(tmp_path: Path, options: list[str], says: str) -> None:
+    said = await notifier("check-listing", "https://papers.example/", *options, folder=tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert says in said.err
+
+
+async def test_the_site_is_told_whom_to_ask(tmp_path: Path, server: Site) -> None:
+    server.put("/papers", text_page("A Fictional Paper on Ferries", "A Fictional Paper on Canals"))
+    words = ("check-listing", server.url("/papers"), "--allow-private")
+    nobody = await notifier(*words, folder=tmp_path)
+    assert nobody.code == 78
+    assert server.requests == []
+    (tmp_path / "config.toml").write_text('contact = "operator@example.org"\n')
+    said = await notifier(*words, folder=tmp_path)
+    assert said.code == 0, said.err
+    assert "(+operator@example.org)" in server.requests[-1].headers["user-agent"]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://www.example.org/list/cs.CL/new?show=5", "example.org/list/cs.CL/new"),
+        ("https://example.org/~me/[papers]/", "example.org/ me/ papers"),
+        ("https://example.org/" + "long/" * 50, ("example.org/" + "long/" * 50)[:100]),
+    ],
+)
+def test_a_name_is_made_of_the_url_that_the_configuration_takes(tmp_path: Path, url: str, name: str) -> None:
+    from notifier.model import Listing
+
+    assert name_of(url).rstrip("/") == name.rstrip("/")
+    path = tmp_path / "config.toml"
+    path.write_text('contact = "me@example.org"\n' + table(Listing(name=name_of(url), url=url, format="feed")))
+    assert load(path, {}).listings[0].name == name_of(url)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Site]:
+    """A site on loopback."""
+    async with site() as here:
+        yield here
