@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -203,9 +204,20 @@ async def _poll(running: Running, listing: Listing) -> Poll:
 
 
 async def _send(running: Running, stop: asyncio.Event) -> Drained:
-    await pipeline.queue_digests(running.store, running.desk.head, running.clock())
-    drained = await pipeline.drain_outbox(running.desk, stop)
+    """Queue, drain and publish; each is done although the one before it failed, and the first fault is raised."""
+    faults: list[Exception] = []
+    drained = Drained(states=Counter())
+    try:
+        await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+    except Exception as fault:
+        faults.append(fault)
+    try:
+        drained = await pipeline.drain_outbox(running.desk, stop)
+    except Exception as fault:
+        faults.append(fault)
     await pipeline.publish(running.store, running.shelf)
+    if faults:
+        raise faults[0]
     return drained
 
 

@@ -86,20 +86,29 @@ class Intake:
 async def gather(listing: Listing, intake: Intake, known: Validators, now: datetime) -> tuple[Batch, Validators] | None:
     """Fetch and parse a listing, all its pages, as one batch; None when it is as it was (304).
 
-    A page that brings nothing unseen ends the paging: what follows is older still.
+    Where pages are newest first, one that brings nothing unseen ends the reading: what follows is older still. Any
+    other listing is read to its end; raises PageError for one that goes on for too long to be.
     """
     page = await fetch(intake.client, listing, known)
     if page is None:
         return None
     batches = [await _parse(page, listing, intake, now)]
-    while (url := batches[-1].next_url) and len(batches) < MOST_PAGES:
-        seen = await intake.store.seen(batch_keys(batches[-1]), listing.name)
-        if not shows_unseen(batches[-1], seen):
+    while url := batches[-1].next_url:
+        if batches[-1].newest_first and not await _goes_on(batches, listing, intake):
             break
+        if len(batches) == MOST_PAGES:
+            raise PageError(f"it goes on after {MOST_PAGES} pages: watch a narrower listing")
         further = await fetch(intake.client, replace(listing, url=url), Validators())
         assert further is not None, "a request without validators is never answered 304"
         batches.append(await _parse(further, listing, intake, now))
     return join(batches), page.validators
+
+
+async def _goes_on(batches: list[Batch], listing: Listing, intake: Intake) -> bool:
+    """Tell whether an older page may hold something unseen; a first poll needs no more than the newest one."""
+    state = await intake.store.listing_state(listing.name)
+    seen = await intake.store.seen(batch_keys(batches[-1]), listing.name)
+    return state is not None and state.primed and len(batches) < MOST_PAGES and shows_unseen(batches[-1], seen)
 
 
 async def _parse(page: Page, listing: Listing, intake: Intake, now: datetime) -> Batch:
@@ -249,9 +258,9 @@ async def _record(
 
 async def _track(listing: Listing, store: Store, state: ListingState | None, batch: Batch | None = None) -> Track:
     weekday = batch.listed_on.weekday() if batch and batch.listed_on else None
-    listed_on, usual = await store.history(listing.name, weekday)
+    listed_on, usual, began = await store.history(listing.name, weekday)
     return Track(
-        last_fresh_at=state.fresh_at if state else None,
+        last_fresh_at=state.fresh_at or began if state else None,
         stale_after=listing.stale_after,
         records_only=listing.first is First.RECORD and not (state and state.primed),
         listed_on=listed_on,

@@ -145,7 +145,8 @@ class Batch:
     `listed_on` is the day the page names (without a year: None, the text is in `day_text`). `stated` is the number of
     entries the page claims to show here, None when it claims nothing. `skipped` counts entries that could not be read
     alone, with the reason of each in `oddities`. `unknown_keys` counts keys this program does not know. `next_url` is
-    where the same listing goes on (paging, a resumption token), None on its last page.
+    where the same listing goes on (paging, a resumption token), None on its last page; `newest_first` is set by a
+    format that knows its pages to be in that order, so that a page with nothing unseen ends the reading.
     """
 
     papers: tuple[Paper, ...]
@@ -157,6 +158,7 @@ class Batch:
     oddities: tuple[str, ...] = ()
     unknown_keys: Mapping[str, int] = field(default_factory=dict)
     next_url: str | None = None
+    newest_first: bool = False
 
 
 class Outcome(StrEnum):

@@ -68,6 +68,9 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
         return await record(listing, intake, batch, state, now, validators=validators)
     except (FetchError, PageError) as trouble:
         return await record_failure(listing, intake, state, trouble, now)
+    except Exception as fault:  # of no kind we know: this listing rests and says so, the others go on
+        log.step_failed(f"poll {listing.name}", fault)
+        return await record_failure(listing, intake, state, PageError(f"unexpected: {fault!r}"[:300]), now)
 
 
 def _validators(state: ListingState | None) -> Validators:

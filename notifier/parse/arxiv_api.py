@@ -58,6 +58,7 @@ def arxiv_api(page: Page) -> Batch:
     return entries.batch(
         stated=max(0, min(size, total - start)),
         next_url=_at(page.url, start + size) if more else None,
+        newest_first="sortOrder=descending" in page.url and "sortBy=relevance" not in page.url,
     )
 
 

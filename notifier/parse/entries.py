@@ -72,6 +72,7 @@ class Entries:
         stated: int | None = None,
         truncated: bool = False,
         next_url: str | None = None,
+        newest_first: bool = False,
     ) -> Batch:
         """Close the page; raises `PageError` when most of its entries could not be read."""
         if self._bad > len(self.papers):
@@ -91,4 +92,5 @@ class Entries:
             oddities=tuple(oddities),
             unknown_keys=dict(self._unknown),
             next_url=next_url,
+            newest_first=newest_first,
         )

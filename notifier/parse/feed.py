@@ -255,7 +255,7 @@ def _batch(items: Iterator[_Raw], entries: Entries, url: str, following: object)
             entries.add(_paper(item, url, titles, entries))
         except BadEntry as bad:
             entries.skip(bad)
-    return entries.batch(next_url=link(following, url))
+    return entries.batch(next_url=link(following, url), newest_first=True)
 
 
 def _paper(item: _Raw, at: str, titles: dict[str, str], entries: Entries) -> Paper:

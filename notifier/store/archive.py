@@ -42,9 +42,13 @@ class Archive:
 
     async def newest_papers(self, limit: int) -> list[StoredPaper]:
         """Return the papers that were news, newest first; what a first poll only recorded is not among them."""
+        table = schema.paper
         async with self._database.read() as connection:
             rows = await connection.execute(
-                select(*STORED_COLUMNS).where(schema.paper.c.counted).order_by(schema.paper.c.id.desc()).limit(limit)
+                select(*STORED_COLUMNS)
+                .where(table.c.news_poll_id.is_not(None))
+                .order_by(table.c.news_poll_id.desc(), table.c.id.desc())
+                .limit(limit)
             )
             return [to_stored(row) for row in rows]
 
@@ -63,7 +67,7 @@ class Archive:
         async with self._database.read() as connection:
             row = (
                 await connection.execute(
-                    select(func.max(table.c.id), func.max(table.c.changed_at)).where(table.c.counted)
+                    select(func.max(table.c.news_poll_id), func.max(table.c.changed_at)).where(table.c.counted)
                 )
             ).one()
         return row[0] or 0, row[1]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import Cadence, Coverage, OutboxId, Outcome, Paper, PaperId, QueryId, QueuedMessage
 from notifier.store import schema
 from notifier.store.engine import chunks
 from notifier.store.rows import PAPER_COLUMNS, to_paper
+
+LONGEST_COVERED = timedelta(days=8)  # what a digest says it covers; a weekly one covers seven days
 
 
 async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMessage:
@@ -92,9 +95,11 @@ async def papers(
 async def coverage(connection: AsyncConnection, poll_from: int, poll_to: int) -> tuple[Coverage, ...]:
     """One line per listing and day of its page, among the polls (poll_from, poll_to]; a failure only if it lasted."""
     table = schema.poll
-    rows = await connection.execute(
-        select(table).where(table.c.id > poll_from, table.c.id <= poll_to).order_by(table.c.id)
-    )
+    covered = and_(table.c.id > poll_from, table.c.id <= poll_to)
+    newest = await connection.scalar(select(func.max(table.c.polled_at)).where(covered))
+    if newest is not None:
+        covered = and_(covered, table.c.polled_at > newest - LONGEST_COVERED)
+    rows = await connection.execute(select(table).where(covered).order_by(table.c.id))
     days: dict[tuple[str, object], Coverage] = {}
     last: dict[str, Row[Any]] = {}
     for row in rows:

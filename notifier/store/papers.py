@@ -52,12 +52,16 @@ class Papers:
             row = (await connection.execute(select(schema.listing).filter_by(name=name))).mappings().first()
         return listing_state(row) if row else None
 
-    async def history(self, name: str, weekday: int | None) -> tuple[date | None, int | None]:
-        """Return the newest day that a listing was dated, and the median size of its last batches of a weekday."""
+    async def history(self, name: str, weekday: int | None) -> tuple[date | None, int | None, datetime | None]:
+        """Return the newest day that a listing was dated, the median size of its last batches of a weekday, its start.
+
+        Each is None where there is none; the start is that of the first poll that did not fail.
+        """
         table = schema.poll
         dated = table.c.listing == name, table.c.outcome != Outcome.FAILED
         async with self._database.read() as connection:
             newest = await connection.scalar(select(func.max(table.c.listed_on)).where(*dated))
+            began: datetime | None = await connection.scalar(select(func.min(table.c.polled_at)).where(*dated))
             sizes = await connection.execute(
                 select(table.c.listed_on, func.max(table.c.read))
                 .where(*dated, table.c.listed_on.is_not(None))
@@ -66,7 +70,7 @@ class Papers:
                 .limit(DAYS_LOOKED_BACK)
             )
             usual = [size for day, size in sizes if day.weekday() == weekday and day != newest]
-        return newest, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None
+        return newest, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None, began
 
     async def gaps(self, name: str) -> list[date]:
         """Return the past days of a listing that are still to be read, oldest first."""
@@ -133,8 +137,6 @@ class Papers:
         SeenMeanwhile, having stored nothing, when a paper of this batch or a query was added after the caller looked.
         """
         async with self._database.write() as connection:
-            if not self._database.is_sqlite:
-                await connection.execute(select(func.pg_advisory_xact_lock(POLL_ORDER_LOCK)))
             await _check_nothing_came_between(connection, result, seen, queries_up_to)
             poll_id = await _add_poll(connection, poll)
             papers = [
@@ -170,6 +172,7 @@ class Papers:
         news = counts and change.kind in (ChangeKind.NEW, ChangeKind.CROSS)
         if change.paper_id is None:
             values |= {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": news}
+            values["news_poll_id"] = poll_id if news else None
             values["guid"] = await _guid(connection, change)
             paper_id = PaperId(await _insert(connection, schema.paper, values))
         else:
@@ -177,7 +180,7 @@ class Papers:
             if change.kind is ChangeKind.REVISED:
                 values["changed_at"] = now
             if news:
-                values |= {"counted": True, "seen_at": now}
+                values |= {"counted": True, "seen_at": now, "news_poll_id": poll_id}
             await connection.execute(update(schema.paper).where(schema.paper.c.id == paper_id).values(values))
         # A DOI that another paper holds already stays there: two preprints of one article are two papers.
         await connection.execute(
@@ -287,6 +290,9 @@ async def _guid(connection: AsyncConnection, change: Change) -> str:
 
 
 async def _add_poll(connection: AsyncConnection, poll: Poll) -> PollId:
+    """Number a poll; on PostgreSQL one at a time, so that polls commit in the order of their numbers."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(select(func.pg_advisory_xact_lock(POLL_ORDER_LOCK)))
     return PollId(await _insert(connection, schema.poll, asdict(poll)))
 
 

@@ -147,6 +147,7 @@ paper = Table(
     _id(),
     Column("guid", String(64), nullable=False, unique=True),
     Column("poll_id", Id, ForeignKey("poll.id"), nullable=False),  # the poll that saw it first
+    Column("news_poll_id", Id),  # the poll that made it news; feeds are in this order
     Column("counted", Boolean, nullable=False),  # met as news: neither primed nor first met as a replacement
     Column("seen_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),  # of title, abstract or version: what a feed calls updated
@@ -178,7 +179,7 @@ paper = Table(
     Column("journal_ref", Text),
     Column("comments", Text),
     Column("withdrawn", Boolean, nullable=False),
-    Index("ix_paper_counted_id", "counted", "id"),
+    Index("ix_paper_news_poll_id_id", "news_poll_id", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -135,6 +135,7 @@ def upgrade() -> None:
         sa.Column("id", ID, autoincrement=True, nullable=False),
         sa.Column("guid", sa.String(length=64), nullable=False),
         sa.Column("poll_id", ID, nullable=False),
+        sa.Column("news_poll_id", ID, nullable=True),
         sa.Column("counted", sa.Boolean(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -171,7 +172,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("guid", name=op.f("uq_paper_guid")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_paper_counted_id", "paper", ["counted", "id"], unique=False)
+    op.create_index("ix_paper_news_poll_id_id", "paper", ["news_poll_id", "id"], unique=False)
 
     op.create_table(
         "subscription",
