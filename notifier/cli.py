@@ -504,8 +504,8 @@ def _show_polls(polls: Sequence[Poll]) -> None:
 def _show(lines: Iterable[str]) -> None:
     """Print lines of markup; on a terminal, what does not fit goes on under the line's indent."""
     for line in lines:
-        if out.is_terminal:
-            text = line.lstrip(" ")
+        text = line.lstrip(" ")
+        if out.is_terminal and text:
             out.print(Padding(Text.from_markup(text), (0, 0, 0, len(line) - len(text)), expand=False))
         else:
             out.print(line, soft_wrap=True)

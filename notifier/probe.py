@@ -34,13 +34,13 @@ UNTOLD = ("source", "source_key", "title_tex", "abstract_tex")  # fields that sa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What one page gave: the listing with the format that read it, and `others` (format, why not) that were tried."""
+    """What one page gave: the listing with the format that read it; `others` read it too, but less of it."""
 
     listing: Listing
     page: Page
     batch: Batch
     verdict: Diff
-    others: tuple[tuple[str, str], ...] = ()
+    others: tuple[str, ...] = ()
 
 
 async def probe(client: Client, worker: Worker, listing: Listing, now: datetime) -> Probe:
@@ -50,32 +50,29 @@ async def probe(client: Client, worker: Worker, listing: Listing, now: datetime)
     if listing.format:
         batch = await worker.parse(page, listing.format, listing.selectors)
         return Probe(listing=listing, page=page, batch=batch, verdict=_verdict(batch, now))
-    read, others = await _try_all(worker, page)
+    read, refused = await _try_all(worker, page)
     if not read:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in others)
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused)
         raise PageError(f"no format reads this page; name selectors to read it as html{reasons}")
-    best = max(read, key=lambda name: name == GENERAL)
-    others += [
-        (name, f"reads {len(batch.papers)} papers, with less in them") for name, batch in read.items() if name != best
-    ]
-    chosen = replace(listing, format=best)
+    best = max(read, key=lambda name: (*_fit(read[name]), name != GENERAL))
+    batch, others = read[best], tuple(name for name in read if name != best)
     return Probe(
-        listing=chosen, page=page, batch=read[best], verdict=_verdict(read[best], now), others=tuple(sorted(others))
+        listing=replace(listing, format=best), page=page, batch=batch, verdict=_verdict(batch, now), others=others
     )
 
 
 async def _try_all(worker: Worker, page: Page) -> tuple[dict[str, Batch], list[tuple[str, str]]]:
     """Read a page in every format: the batches by format, and why the other formats cannot."""
     read: dict[str, Batch] = {}
-    others = []
+    refused = []
     for name in FORMATS:
         if name == "html":
             continue
         try:
             read[name] = await worker.parse(page, name, {})
         except PageError as trouble:
-            others.append((name, trouble.reason))
-    return read, others
+            refused.append((name, trouble.reason))
+    return read, refused
 
 
 def _fit(batch: Batch) -> tuple[int, float]:
@@ -105,7 +102,7 @@ def lines(seen: Probe) -> Iterator[str]:
     size = f"{len(seen.page.content):,} bytes{escape(kind)}"
     yield f"{escape(seen.page.url)}: {size}, read as [bold]{listing.format}[/bold]"
     if seen.others:
-        yield "  not as " + "; ".join(f"{name} ({escape(_short(reason))})" for name, reason in seen.others)
+        yield f"  rather than as {', '.join(seen.others)}, which finds less in it"
     yield f"outcome: [bold]{seen.verdict.outcome}[/bold], {escape(seen.verdict.reason)}"
     stated = "no count on the page" if batch.stated is None else f"{batch.stated} stated"
     cut = ", perhaps cut" if batch.truncated else ""

@@ -99,10 +99,9 @@ async def test_without_a_format_it_recognises_each(format: str) -> None:
     assert tomllib.loads(block(said))["listing"][0]["format"] == format
 
 
-async def test_it_says_which_other_formats_could_not_read_the_page() -> None:
+async def test_it_says_which_other_formats_could_read_the_page() -> None:
     said = await checked(feed(1, 2), *ASKING)
-    assert "feed (reads 2 papers, with less in them)" in said.out
-    assert "hf-daily (" in said.out
+    assert "read as arxiv-feed\n  rather than as feed, which finds less in it\n" in said.out
 
 
 async def test_a_page_that_no_format_reads_is_explained() -> None:
