@@ -246,7 +246,7 @@ async def _record(
         try:
             await intake.store.record_poll(
                 done, result, hits, validators,
-                seen=seen, queries_up_to=intake.queries.latest, gaps=gaps, closes=closes,
+                seen=seen, queries_up_to=intake.queries.latest, url=listing.url, gaps=gaps, closes=closes,
                 next_poll_at=next_poll_at or next_poll(listing, result.outcome, track.last_fresh_at, now),
             )  # fmt: skip
         except SeenMeanwhile:

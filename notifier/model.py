@@ -329,6 +329,7 @@ class ListingState:
     """What polling a listing has shown so far; `fresh_at` None: never fresh; `failures` polls failed in a row."""
 
     name: str
+    url: str  # that the validators belong to
     validators: Validators
     primed: bool
     polled_at: datetime

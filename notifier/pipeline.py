@@ -61,7 +61,7 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
     """Read a listing once and record what became of it; every way it can end is an outcome, none is an exception."""
     state = await intake.store.listing_state(listing.name)
     try:
-        gathered = await gather(listing, intake, _validators(state), now)
+        gathered = await gather(listing, intake, _validators(listing, state), now)
         if gathered is None:
             return await record_unchanged(listing, intake, state, now)
         batch, validators = gathered
@@ -73,9 +73,11 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
         return await record_failure(listing, intake, state, PageError(f"unexpected: {fault!r}"[:300]), now)
 
 
-def _validators(state: ListingState | None) -> Validators:
-    """Return what to ask with; a server that has said "not modified" until the listing was stale is not believed."""
-    return Validators() if state is None or state.outcome is Outcome.STALE else state.validators
+def _validators(listing: Listing, state: ListingState | None) -> Validators:
+    """Return what to ask with: nothing of another URL's, and nothing once "not modified" was said for too long."""
+    if state is None or state.url != listing.url or state.outcome is Outcome.STALE:
+        return Validators()
+    return state.validators
 
 
 async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll]:

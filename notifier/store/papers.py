@@ -127,14 +127,15 @@ class Papers:
         seen: Seen,
         queries_up_to: QueryId,
         next_poll_at: datetime,
+        url: str = "",
         gaps: Sequence[date] = (),
         closes: date | None = None,
     ) -> PollId:
         """Store in one transaction: the poll, its papers, the hits they cause, the page's validators.
 
-        `hits` name changes by their position in `result.changes`; `validators` are None for a page that is not the
-        listing's own; `gaps` are past days found missing, `closes` is the one that this poll read. Raises
-        SeenMeanwhile, having stored nothing, when a paper of this batch or a query was added after the caller looked.
+        `hits` name changes by their position in `result.changes`; `validators` belong to `url` and are None for a page
+        that is not the listing's own; `gaps` are past days found missing, `closes` is the one that this poll read.
+        Raises SeenMeanwhile, having stored nothing, when a paper or a query was added after the caller looked.
         """
         async with self._database.write() as connection:
             await _check_nothing_came_between(connection, result, seen, queries_up_to)
@@ -146,7 +147,9 @@ class Papers:
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
             await self._add_hits(connection, hits, result.changes, papers, poll_id)
             await self._keep_gaps(connection, poll.listing, gaps, closes)
-            page = {"etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
+            page = (
+                {"url": url, "etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
+            )
             await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
         return poll_id
 
@@ -249,7 +252,7 @@ class Papers:
         if poll.outcome is Outcome.FRESH:
             change["fresh_at"] = poll.polled_at
         table = schema.listing
-        new = {"primed": False, **change, "name": poll.listing, "failures": int(failed)}
+        new = {"primed": False, "url": "", **change, "name": poll.listing, "failures": int(failed)}
         await connection.execute(
             self._database.insert(table)
             .values(new)
@@ -304,7 +307,7 @@ async def _insert(connection: AsyncConnection, table: Table, values: dict[str, A
 
 def listing_state(row: RowMapping) -> ListingState:
     return ListingState(
-        name=row["name"], validators=Validators(row["etag"], row["last_modified"]), primed=row["primed"],
-        polled_at=row["polled_at"], fresh_at=row["fresh_at"], next_poll_at=row["next_poll_at"],
+        name=row["name"], url=row["url"], validators=Validators(row["etag"], row["last_modified"]),
+        primed=row["primed"], polled_at=row["polled_at"], fresh_at=row["fresh_at"], next_poll_at=row["next_poll_at"],
         failures=row["failures"], outcome=Outcome(row["outcome"]), reason=row["reason"],
     )  # fmt: skip

@@ -79,6 +79,7 @@ listing = Table(  # what polling a listing has shown so far
     "listing",
     metadata,
     Column("name", String(100), primary_key=True),
+    Column("url", Text, nullable=False),  # that the validators belong to
     Column("etag", Text),
     Column("last_modified", Text),
     Column("primed", Boolean, nullable=False),

@@ -24,6 +24,7 @@ def upgrade() -> None:
     op.create_table(
         "listing",
         sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
         sa.Column("etag", sa.Text(), nullable=True),
         sa.Column("last_modified", sa.Text(), nullable=True),
         sa.Column("primed", sa.Boolean(), nullable=False),
