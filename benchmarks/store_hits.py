@@ -25,15 +25,15 @@ from pathlib import Path
 
 from match import make_papers, make_queries, make_words, written
 
-from notifier.match import QuerySet, match
-from notifier.model import Change, ChangeKind, Diff, Hit, Outcome, Paper, PaperId, Poll, QueryId, Seen
+from notifier.match import QuerySet
+from notifier.model import Change, ChangeKind, Diff, Hits, Outcome, Paper, PaperId, Poll, QueryId, Seen
 from notifier.store import open_store
 
 NOW = datetime(2026, 3, 3, 7, 0, tzinfo=UTC)
 Figures = tuple[float, float]  # seconds on the clock, and of the processor
 
 
-def make_hits(papers: int, queries: int) -> tuple[list[Paper], list[str], list[Hit]]:
+def make_hits(papers: int, queries: int) -> tuple[list[Paper], list[str], list[Hits]]:
     """Return papers, queries and what they hit; query n has the id n + 1."""
     words = make_words(random.Random(1))
     batch = [
@@ -42,10 +42,10 @@ def make_hits(papers: int, queries: int) -> tuple[list[Paper], list[str], list[H
     ]
     texts = [written(made) for made in make_queries(words, queries)]
     known = QuerySet((QueryId(number), text) for number, text in enumerate(texts, start=1))
-    return batch, texts, match(batch, known)
+    return batch, texts, [Hits(query, places.tolist()) for query, places in known.match(batch)]
 
 
-async def record(file: Path, batch: list[Paper], hits: list[Hit]) -> Figures:
+async def record(file: Path, batch: list[Paper], hits: list[Hits]) -> Figures:
     """Return what record_poll takes."""
     async with open_store(f"sqlite:///{file}") as store:
         changes = tuple(Change(ChangeKind.NEW, paper, (f"made-up:{paper.source_key}",)) for paper in batch)
@@ -96,7 +96,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     chosen = arguments.parse_args()
     batch, texts, hits = make_hits(chosen.papers, chosen.queries)
-    rows = [(int(hit.query), hit.paper + 1, 0, "new", 1) for hit in hits]
+    rows = [(int(each.query), position + 1, 0, "new", 1) for each in hits for position in each.papers]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         asyncio.run(prepare(folder / "queries.db", texts))
@@ -111,7 +111,7 @@ def main() -> None:
         gc.collect()
         gc.freeze()
         busy = os.getloadavg()[0]
-        print(f"{len(hits):,} hits of {chosen.papers:,} papers, medians of {chosen.rounds}, load {busy:.1f}\n")
+        print(f"{len(rows):,} hits of {chosen.papers:,} papers, medians of {chosen.rounds}, load {busy:.1f}\n")
         own = rounds(chosen.rounds, lambda: insert(fresh("papers.db"), rows))
         ordered = sorted(rows)
         best = rounds(chosen.rounds, lambda: insert(fresh("papers.db"), ordered))

@@ -17,18 +17,19 @@ from notifier.confine import Worker
 from notifier.diff import NEWS, batch_keys, diff, join, shows_unseen, unchanged
 from notifier.errors import FetchError, PageError, ParserFailed, ParserKilled, QueryError, SeenMeanwhile
 from notifier.fetch import Client, fetch
-from notifier.match import QuerySet, match, volatile
+from notifier.match import QuerySet, volatile
 from notifier.model import (
     Batch,
     Change,
     ChangeKind,
     Diff,
     First,
-    Hit,
+    Hits,
     Listing,
     ListingState,
     Outcome,
     Page,
+    Paper,
     Poll,
     QueryId,
     Track,
@@ -268,14 +269,21 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
     )
 
 
-def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hit]:
+def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hits]:
     """Match what is news against every query; what we knew only where votes or code make it pass a query just now."""
     news = [position for position, change in enumerate(changes) if change.kind is not ChangeKind.KNOWN]
-    hits = [Hit(hit.query, news[hit.paper]) for hit in match([changes[i].paper for i in news], queries.every)]
+    found = _matched([changes[i].paper for i in news], news, queries.every)
     known = [position for position, change in enumerate(changes) if change.kind is ChangeKind.KNOWN and change.before]
-    passed = set(match([changes[i].before or changes[i].paper for i in known], queries.waiting))
-    now = match([changes[i].paper for i in known], queries.waiting)
-    return hits + [Hit(hit.query, known[hit.paper]) for hit in now if hit not in passed]
+    before = [changes[i].before or changes[i].paper for i in known]
+    passed = {hits.query: set(hits.papers) for hits in _matched(before, known, queries.waiting)}
+    for hits in _matched([changes[i].paper for i in known], known, queries.waiting):
+        just_now = [position for position in hits.papers if position not in passed.get(hits.query, ())]
+        found += [Hits(hits.query, just_now)] if just_now else []
+    return found
+
+
+def _matched(papers: list[Paper], positions: list[int], queries: QuerySet) -> list[Hits]:
+    return [Hits(query, [positions[i] for i in places.tolist()]) for query, places in queries.match(papers)]
 
 
 def _poll(listing: Listing, result: Diff, now: datetime, batch: Batch | None = None) -> Poll:

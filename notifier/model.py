@@ -6,7 +6,7 @@ that). A field that a page may not state is None or empty, never invented.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -254,6 +254,14 @@ class Hit:
 
 
 Span = tuple[int, int]  # [start, end) in code points of the readable text
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """All hits of one query: `papers` are 0-based positions in the sequence that was matched, ascending."""
+
+    query: QueryId
+    papers: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

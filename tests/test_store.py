@@ -19,7 +19,7 @@ from notifier.model import (
     Batch,
     Cadence,
     DigestClock,
-    Hit,
+    Hits,
     OutboxState,
     Paper,
     Poll,
@@ -58,7 +58,7 @@ async def record(store: Store, papers: Batch, *, seen: Seen | None = None, queri
     seen = seen or await store.seen(batch_keys(papers), "page")
     result = diff(papers, seen, Track(), NOW)
     poll = Poll(listing="page", polled_at=NOW, outcome=result.outcome, reason=result.reason, new=len(result.changes))
-    hits = [Hit(QueryId(1), n) for n in range(len(result.changes))]
+    hits = [Hits(QueryId(1), list(range(len(result.changes))))] if result.changes else []
     await store.record_poll(
         poll, result, hits, Validators('"1"'), seen=seen, queries_up_to=QueryId(queries_up_to), next_poll_at=NOW
     )

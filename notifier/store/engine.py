@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Table, event
+from sqlalchemy import Insert, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -101,6 +101,22 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut values into runs that one statement can bind."""
     for start in range(0, len(values), PARAMETERS):
         yield values[start : start + PARAMETERS]
+
+
+async def execute_rows(
+    connection: AsyncConnection, statement: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Execute a statement for many plain rows, whose values are in the order of `columns`."""
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
+    place = {name: number for number, name in enumerate(columns)}
+    if compiled.positiontup is None:
+        named = [dict(zip(columns, row, strict=True)) for row in rows]
+        await connection.exec_driver_sql(str(compiled), named)
+    elif list(compiled.positiontup) == list(columns):
+        await connection.exec_driver_sql(str(compiled), list(rows))
+    else:
+        order = [place[name] for name in compiled.positiontup]
+        await connection.exec_driver_sql(str(compiled), [tuple(row[number] for number in order) for row in rows])
 
 
 def _engine(database: Database) -> AsyncEngine:

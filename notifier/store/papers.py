@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from itertools import islice
 from statistics import median
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, delete, exists, func, insert, select, update
+from sqlalchemy import RowMapping, Table, delete, exists, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import SeenMeanwhile
@@ -20,7 +21,7 @@ from notifier.model import (
     Change,
     ChangeKind,
     Diff,
-    Hit,
+    Hits,
     Known,
     ListingState,
     Outcome,
@@ -32,9 +33,10 @@ from notifier.model import (
     Validators,
 )
 from notifier.store import schema
-from notifier.store.engine import Database, chunks
+from notifier.store.engine import Database, chunks, execute_rows
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 
+ROWS_AT_ONCE = 50_000  # hits given to the database in one call
 KINDS = {ChangeKind.CROSS: "cross", ChangeKind.REVISED: "revised"}
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
@@ -121,7 +123,7 @@ class Papers:
         self,
         poll: Poll,
         result: Diff,
-        hits: Sequence[Hit],
+        hits: Sequence[Hits],
         validators: Validators | None,
         *,
         seen: Seen,
@@ -150,7 +152,8 @@ class Papers:
             page = (
                 {"url": url, "etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
             )
-            await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
+            if closes is None:  # what a past day brought says nothing of how the listing is now
+                await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
         return poll_id
 
     async def record_unchanged(self, poll: Poll, next_poll_at: datetime) -> PollId:
@@ -195,31 +198,32 @@ class Papers:
     async def _add_hits(
         self,
         connection: AsyncConnection,
-        hits: Sequence[Hit],
+        hits: Sequence[Hits],
         changes: Sequence[Change],
         papers: Sequence[PaperId],
         poll_id: PollId,
     ) -> None:
-        """Store hits; one of a paper that was only cross-listed becomes that of a new one, owed from now on."""
+        """Store hits; one of a paper that was only cross-listed becomes that of a new one, owed from now on.
+
+        There may be a million: the statement is compiled once and given plain rows, in the order of its key.
+        """
         if not hits:
             return
-        marks = [(KINDS.get(change.kind, "new"), _edition(change)) for change in changes]
+        marks = [
+            (paper, _edition(change), KINDS.get(change.kind, "new"))
+            for paper, change in zip(papers, changes, strict=True)
+        ]
         added = self._database.insert(schema.hit)
-        arrived = (schema.hit.c.kind == "cross") & (added.excluded.kind == "new")
-        await connection.execute(
-            added.on_conflict_do_update(
-                index_elements=list(schema.hit.primary_key.columns),
-                set_={"kind": added.excluded.kind, "poll_id": added.excluded.poll_id},
-                where=arrived,
-            ),
-            [
-                {
-                    "query_id": hit.query, "paper_id": papers[hit.paper], "poll_id": poll_id,
-                    "kind": marks[hit.paper][0], "edition": marks[hit.paper][1],
-                }
-                for hit in hits
-            ],
-        )  # fmt: skip
+        upsert = added.on_conflict_do_update(
+            index_elements=list(schema.hit.primary_key.columns),
+            set_={"kind": added.excluded.kind, "poll_id": added.excluded.poll_id},
+            where=text("hit.kind = 'cross' AND excluded.kind = 'new'"),
+        )
+        columns = ("query_id", "paper_id", "edition", "kind", "poll_id")
+        ordered = sorted(hits, key=lambda each: each.query)
+        rows = ((each.query, *marks[position], poll_id) for each in ordered for position in each.papers)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            await execute_rows(connection, upsert, columns, some)
 
     async def _add_sightings(
         self, connection: AsyncConnection, papers: Iterable[PaperId], listing: str, poll_id: PollId
