@@ -52,8 +52,9 @@ def work() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the program, which closes the pipe when it is done
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    import notifier.parse  # noqa: F401 - what parsing needs is loaded before memory is limited
+    from notifier.parse import load
 
+    load()  # what parsing needs, before memory and time are limited
     (memory,) = pickle.loads(_read(requests))  # noqa: S301 - from the program that started us
     refused = _limit(memory)
     _silence()

@@ -14,7 +14,7 @@ To add a format:
    through `text.link`, ids through `notifier.identity`.
 3. Collect papers in `entries.Entries`: `add`, `skip` (an entry that cannot be read), `note` (an oddity), then `batch`.
    Fill in `stated` if the page says how many entries it shows: it is what tells a quiet day from a parser gone blind.
-4. Add it to `FORMATS` under the name users write in the configuration.
+4. Add it to `FORMATS` under the name that users write in the configuration.
 5. Add pages to `tests/golden/<name>/` - fictional papers, one page for each thing that can be odd - each with
    `<page>.expected.json`. The tests in `tests/test_parse.py` find them.
 """
@@ -22,37 +22,29 @@ To add a format:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import cast
 
 from notifier.model import Batch, Page
-from notifier.parse.arxiv_api import arxiv_api
-from notifier.parse.arxiv_feed import arxiv_feed
-from notifier.parse.arxiv_list import arxiv_list
-from notifier.parse.arxiv_mail import arxiv_mail
-from notifier.parse.biorxiv import biorxiv
-from notifier.parse.crossref import crossref
-from notifier.parse.daily_papers_text import daily_papers_text
-from notifier.parse.feed import feed
-from notifier.parse.hf_daily import hf_daily
-from notifier.parse.html import html, selector_problems
-from notifier.parse.oai_pmh import oai_pmh
-from notifier.parse.openreview import openreview
 from notifier.parse.urls import past
 
-__all__ = ["FORMATS", "parse", "past", "selector_problems"]
+__all__ = ["FORMATS", "load", "parse", "past", "selector_problems"]
 
-FORMATS: Mapping[str, Callable[[Page], Batch]] = {
-    "arxiv-api": arxiv_api,
-    "arxiv-feed": arxiv_feed,
-    "arxiv-list": arxiv_list,
-    "arxiv-mail": arxiv_mail,
-    "biorxiv": biorxiv,
-    "crossref": crossref,
-    "daily-papers-text": daily_papers_text,
-    "feed": feed,
-    "hf-daily": hf_daily,
-    "html": html,
-    "oai-pmh": oai_pmh,
-    "openreview": openreview,
+# Name in the configuration -> the module that holds the function of the same name. A module is imported when the first
+# page of its format is parsed: only the parser's worker process pays for the parsing libraries.
+FORMATS: Mapping[str, str] = {
+    "arxiv-api": "arxiv_api",
+    "arxiv-feed": "arxiv_feed",
+    "arxiv-list": "arxiv_list",
+    "arxiv-mail": "arxiv_mail",
+    "biorxiv": "biorxiv",
+    "crossref": "crossref",
+    "daily-papers-text": "daily_papers_text",
+    "feed": "feed",
+    "hf-daily": "hf_daily",
+    "html": "html",
+    "oai-pmh": "oai_pmh",
+    "openreview": "openreview",
 }
 
 
@@ -61,4 +53,22 @@ def parse(page: Page, format: str, selectors: Mapping[str, str] | None = None) -
 
     `selectors` are for the format "html" alone; `selector_problems` finds what is wrong with them before any page.
     """
-    return html(page, selectors) if format == "html" else FORMATS[format](page)
+    if format == "html":
+        from notifier.parse.html import html
+
+        return html(page, selectors)
+    name = FORMATS[format]
+    return cast(Callable[[Page], Batch], getattr(import_module(f"notifier.parse.{name}"), name))(page)
+
+
+def load() -> None:
+    """Import the modules of all formats now, rather than with the first page of each."""
+    for name in FORMATS.values():
+        import_module(f"notifier.parse.{name}")
+
+
+def selector_problems(selectors: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the selectors of a listing of the format "html", in sentences that name the key."""
+    from notifier.parse import html
+
+    return html.selector_problems(selectors)
