@@ -14,6 +14,8 @@ limits that could not be set, then for each page `taken`, any number of `papers`
 from __future__ import annotations
 
 import contextlib
+import copyreg
+import io
 import os
 import pickle
 import resource
@@ -26,7 +28,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from notifier.errors import PageError
-from notifier.model import Page
+from notifier.model import AnnounceType, Page
 
 OPEN_FILES = 32  # the parsers open none; a codec that is met for the first time is a file
 PAPERS_IN_FRAME = 200  # so that reading an answer never holds the reader up
@@ -131,8 +133,17 @@ def _parsed(request: Request) -> list[bytes]:
 
 
 def _frame(value: object) -> bytes:
-    content = pickle.dumps(value, protocol=5)
+    content = _pickled(value)
     return LENGTH.pack(len(content)) + content
+
+
+def _pickled(value: object) -> bytes:
+    """Pickle by type and value alone: before Python 3.11.4 an enum is pickled as a call of getattr."""
+    out = io.BytesIO()
+    pickler = pickle.Pickler(out, protocol=5)
+    pickler.dispatch_table = copyreg.dispatch_table | {AnnounceType: lambda member: (AnnounceType, (member.value,))}
+    pickler.dump(value)
+    return out.getvalue()
 
 
 _TAKEN = _frame((TAKEN,))

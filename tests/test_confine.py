@@ -9,6 +9,7 @@ import asyncio
 import io
 import os
 import pickle
+import pickletools
 import signal
 import subprocess
 import sys
@@ -22,9 +23,9 @@ import pytest
 
 from notifier import pipeline
 from notifier.confine import MIB, Limits, Worker, _Reader, confine
-from notifier.confined import Request, _parsed
+from notifier.confined import PAPERS, Request, _parsed, _pickled
 from notifier.errors import PageError, ParserFailed, ParserKilled
-from notifier.model import Batch, Outcome, Page, Poll
+from notifier.model import AnnounceType, Batch, Outcome, Page, Poll
 from notifier.parse import FORMATS, parse
 from notifier.store import open_store
 from notifier.store.quarantine import KEPT
@@ -460,3 +461,11 @@ async def test_kills_are_counted_by_listing_and_page_and_are_few(tmp_path: Path)
         kept = await store.kills("daily")
         assert [kill.content_hash for kill in kept] == [f"hash {n}" for n in range(2 * KEPT)][: -KEPT - 1 : -1]
         assert [kill.times for kill in await store.kills("other")] == [1]
+
+
+def test_what_the_worker_answers_names_no_function_whatever_python_it_runs() -> None:
+    """Before Python 3.11.4 an enum was pickled as a call of getattr, which the reader refuses."""
+    content = _pickled((PAPERS, (AnnounceType.CROSS,)))
+    named = {argument for opcode, argument, _ in pickletools.genops(content) if isinstance(argument, str)}
+    assert "AnnounceType" in named
+    assert "getattr" not in named
