@@ -94,6 +94,7 @@ async def gather(listing: Listing, intake: Intake, known: Validators, now: datet
     if page is None:
         return None
     batches = [await _parse(page, listing, intake, now)]
+    keys = batch_keys(batches[0])
     while url := batches[-1].next_url:
         if batches[-1].newest_first and not await _goes_on(batches, listing, intake):
             break
@@ -101,7 +102,11 @@ async def gather(listing: Listing, intake: Intake, known: Validators, now: datet
             raise PageError(f"it goes on after {MOST_PAGES} pages: watch a narrower listing")
         further = await fetch(intake.client, replace(listing, url=url), Validators())
         assert further is not None, "a request without validators is never answered 304"
-        batches.append(await _parse(further, listing, intake, now))
+        batch = await _parse(further, listing, intake, now)
+        if batch_keys(batch) <= keys:
+            break  # the site does not know this way of paging and shows the same again
+        keys |= batch_keys(batch)
+        batches.append(batch)
     return join(batches), page.validators
 
 

@@ -60,6 +60,14 @@ async def test_g5_a_listing_that_goes_on_for_ever_fails_instead_of_being_cut(ins
     assert "goes on after 20 pages" in poll.reason
 
 
+async def test_a_site_that_ignores_the_page_number_is_read_once(installation: World) -> None:
+    """A day of exactly one full page may be cut, or whole on a site that shows the same page for every number."""
+    installation.listing("api/daily_papers", "hf-daily", first="owe")
+    installation.pages.otherwise = lambda _request: Answer(body=items(range(PAGE)))
+    (poll,), _ = await installation.run()
+    assert (poll.outcome, poll.new, len(installation.pages.requests)) == (Outcome.FRESH, PAGE, 2)
+
+
 async def test_g1_validators_of_one_url_are_not_shown_to_another(installation: World) -> None:
     """A listing that moved must not be answered 304 for a page that was never read."""
     installation.listing("daily")

@@ -56,7 +56,7 @@ _TAG = re.compile(
 )
 _CREATOR = re.compile(
     r"(<(?:[\w.-]{1,20}:)?(?:author|creator|contributor|editor|publisher|owner|name|email|managingEditor|webMaster)"
-    r"\b[^<>]{0,500}>)((?:(?!</).)*+)",
+    r"\b[^<>]{0,500}>)((?>(?:(?!</).)*))",
     re.IGNORECASE | re.DOTALL,
 )
 _LONG_WORD = re.compile(rf"([\w.+-]{{{CREATOR_WORD_LIMIT}}})[\w.+-]+")

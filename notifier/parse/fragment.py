@@ -90,7 +90,7 @@ def _kept(tag: re.Match[str]) -> str:
 
 # JATS: a heading such as "Abstract" says nothing; a formula that is given as TeX and as MathML is read once.
 _LABEL = re.compile(r"<(jats:)?title>\s*(?:Abstract|Summary)\s*[.:]?\s*</(?:jats:)?title>", re.IGNORECASE)
-_MATHML_TOO = re.compile(r"</jats:tex-math>\s*<mml:math\b(?:(?!</mml:math>).)*+</mml:math>", re.DOTALL)
+_MATHML_TOO = re.compile(r"</jats:tex-math>\s*<mml:math\b(?>(?:(?!</mml:math>).)*)</mml:math>", re.DOTALL)
 _PREFIXED = re.compile(r"<(/?)(?:jats|mml):([a-z-]{1,30})\b[^<>]{0,1000}>")
 _JATS_NAMES = {"title": "h4", "sec": "section", "p": "p", "sup": "sup", "sub": "sub", "list-item": "li", "label": "b"}
 

@@ -26,7 +26,7 @@ def _words(listed: str) -> frozenset[str]:
 
 
 _TAG = re.compile(
-    r"<(/?)([A-Za-z][^\s/>]{0,40}+)((?:[^\"'>=]++|=\s*+\"[^\"]*+\"|=\s*+'[^']*+'|[\"'=])*+)>",
+    r"<(/?)([A-Za-z][^\s/>]{0,40}+)((?>(?:[^\"'>=]++|=\s*+\"[^\"]*+\"|=\s*+'[^']*+'|[\"'=])*))>",
 )
 _QUOTED = re.compile(r"=\s*+(?:\"[^\"]*+\"|'[^']*+')")
 _CHILDLESS = _words("area base br col embed hr img input link meta source track wbr")

@@ -34,11 +34,11 @@ TAGS_LIMIT = 1_000_000  # of one document, some 60 MB of tree; a day of arXiv ha
 _SHORT_TAG = 5 * ATTRIBUTES_LIMIT  # an attribute and the space before it take five characters
 _DECLARED = re.compile(rb"<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 _PROLOG = re.compile(
-    r"(?:\s++|<\?.*?\?>|<!--.*?-->)*+(?:<!DOCTYPE(?:[^\[>\"']++|\"[^\"]*+\"|'[^']*+')*+(?P<end>\[|>)|)", re.DOTALL
+    r"(?>(?:\s++|<\?.*?\?>|<!--.*?-->)*)(?:<!DOCTYPE(?>(?:[^\[>\"']++|\"[^\"]*+\"|'[^']*+')*)(?P<end>\[|>)|)", re.DOTALL
 )
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONG_TAG = re.compile(rf"<[^<!?/][^<]{{{_SHORT_TAG},}}")
-_TAG = re.compile(r"<(?:[^\"'>]++|\"[^\"]*+\"|'[^']*+')*+")
+_TAG = re.compile(r"<(?>(?:[^\"'>]++|\"[^\"]*+\"|'[^']*+')*)")
 _ATTRIBUTE = re.compile(r"=\s*[\"']")
 _AMPERSAND = re.compile(
     r"<!\[CDATA\[.*?(?:\]\]>|\Z)"
