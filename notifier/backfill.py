@@ -13,7 +13,7 @@ from notifier.parse import past
 
 GROWING = frozenset({"hf-daily"})  # formats whose page of a day still grows after it was first shown
 MOST_DAYS = 90  # further back nothing is read; arXiv's catch-up ends there
-MOST_TRIES = 48  # of one day: at a poll each half hour, a day
+MOST_TRIES = 48  # of one day, one at each poll of its listing
 
 SATURDAY = 5
 

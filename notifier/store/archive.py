@@ -13,14 +13,12 @@ from notifier.identity import arxiv_id, doi, title_key
 from notifier.model import (
     Comparison,
     ListingState,
-    OutboxId,
     Outcome,
     PaperId,
     Poll,
     Sending,
     Sighting,
     StoredPaper,
-    SubscriberId,
     SubscriberState,
     Trace,
 )
@@ -133,28 +131,6 @@ class Archive:
                 select(schema.subscriber.c.state, func.count()).group_by(schema.subscriber.c.state)
             )
             return {SubscriberState(state): count for state, count in rows}
-
-    async def last_message(self, subscriber_id: SubscriberId) -> tuple[OutboxId, datetime] | None:
-        """Return the newest message queued for a subscriber and when."""
-        table = schema.message
-        async with self._database.read() as connection:
-            row = (
-                await connection.execute(
-                    select(table.c.id, table.c.queued_at)
-                    .filter_by(subscriber_id=subscriber_id)
-                    .order_by(table.c.id.desc())
-                    .limit(1)
-                )
-            ).first()
-        return (OutboxId(row.id), row.queued_at) if row else None
-
-    async def message_number(self, subscriber_id: SubscriberId, message_id: str) -> OutboxId | None:
-        """Find a subscriber's message by its Message-ID."""
-        async with self._database.read() as connection:
-            number = await connection.scalar(
-                select(schema.message.c.id).filter_by(subscriber_id=subscriber_id, message_id=message_id)
-            )
-        return OutboxId(number) if number is not None else None
 
     async def find_papers(self, text: str, limit: int) -> list[StoredPaper]:
         """Return papers by arXiv id, DOI, a link to one, the whole title, or else words of the title; newest first."""

@@ -157,15 +157,6 @@ class Outbox:
         doubtful = sum(row.state == OutboxState.IN_DOUBT for row in rows)
         return len(rows) - doubtful, doubtful
 
-    async def next_attempt_at(self) -> datetime | None:
-        """Return when the next waiting message may be offered; None when nothing waits."""
-        async with self._database.read() as connection:
-            waiting = schema.message.c.state.in_([OutboxState.QUEUED, OutboxState.DEFERRED])
-            earliest: datetime | None = await connection.scalar(
-                select(func.min(schema.message.c.next_attempt_at)).where(waiting)
-            )
-        return earliest
-
     async def depth(self) -> dict[OutboxState, int]:
         """Count the messages in each state."""
         async with self._database.read() as connection:

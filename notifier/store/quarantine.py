@@ -1,6 +1,6 @@
 """Quarantine: which pages killed the parser, and how often.
 
-A page is known by a hash that its reader chooses (`pipeline.fingerprint`), so that a page that changed is another
+A page is known by a hash that its reader chooses (`intake.fingerprint`), so that a page that changed is another
 page. Rows are few: a listing keeps its latest KEPT.
 """
 
