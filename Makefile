@@ -38,7 +38,7 @@ bench-match: $(READY) ## matching beside its peers (installs them under build/)
 	$(BIN)/python benchmarks/match.py
 
 constraints: $(READY) ## lock the newest versions anew, with hashes
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --upgrade --python-version 3.11 -o constraints.txt
 
 # Debian's python3 comes without venv: root gets it, others are told.
