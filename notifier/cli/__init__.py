@@ -1,0 +1,36 @@
+"""The command line. Commands only read the configuration, call one thing, and show what came of it.
+
+Exit codes: 0 all is well; 1 something failed and the output says what (a listing, a message, an address that is not
+there); 2 the command was used wrongly; 75 the database is in use by another process (EX_TEMPFAIL of sysexits.h);
+78 the configuration cannot be used (EX_CONFIG).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+
+from notifier.cli import serve, look, ask, people, operate  # noqa: F401  # isort: skip  the order of --help
+from notifier.cli.app import app
+from notifier.cli.arguments import BAD_CONFIG, FAILED, IN_USE
+from notifier.cli.screen import err
+from notifier.errors import ConfigError, DatabaseInUse, NotifierError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line; every error that is ours becomes one message and an exit code."""
+    try:
+        app()
+    except ConfigError as fault:
+        for problem in fault.problems:
+            err.print(f"[red]error:[/red] {escape(problem)}")
+        sys.exit(BAD_CONFIG)
+    except DatabaseInUse as fault:
+        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        sys.exit(IN_USE)
+    except (NotifierError, OSError) as fault:
+        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        sys.exit(FAILED)

@@ -1,0 +1,103 @@
+"""What the commands share: their common options, and what people write read into values.
+
+A value that cannot be read is a usage error that names the option and what may stand there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+
+from notifier.address import mailbox
+from notifier.cli.screen import err
+from notifier.config import WEEKDAYS, Config, load
+from notifier.errors import AddressError, ConfigError, QueryError
+from notifier.model import Cadence, DigestClock
+from notifier.parse import FORMATS, selector_problems
+from notifier.query import Query
+from notifier.query import parse as parse_query
+from notifier.store import Store, open_store
+
+OK, FAILED, USAGE, IN_USE, BAD_CONFIG = 0, 1, 2, 75, 78
+PLACES = (Path("config.toml"), Path("/etc/notifier/config.toml"))
+
+T = TypeVar("T")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="NOTIFIER_CONFIG", help="Default: ./config.toml, /etc/notifier/config.toml."),
+]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def load_config(path: Path | None) -> Config:
+    if path is None:
+        path = next((place for place in PLACES if place.exists()), PLACES[0])
+        if not path.exists():
+            raise ConfigError([f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists; name one with --config"])
+    return load(path)
+
+
+def with_store(config: Config, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    async def run_it() -> T:
+        async with open_store(config.database_url) as store:
+            return await work(store)
+
+    return asyncio.run(run_it())
+
+
+def address(text: str) -> str:
+    try:
+        return mailbox(text)
+    except AddressError as fault:
+        raise typer.BadParameter(str(fault), param_hint="EMAIL") from None
+
+
+def query_of(text: str) -> Query:
+    try:
+        return parse_query(text)
+    except QueryError as fault:
+        err.print(f"[red]error:[/red] in the query, {escape(str(fault))}")
+        err.print(f"  {escape(text)}\n  {' ' * (fault.column - 1)}^")
+        raise typer.Exit(USAGE) from None
+
+
+def selectors_of(written: Sequence[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in written]
+    if any(not field or not css for field, _, css in pairs):
+        raise typer.BadParameter("write FIELD=CSS, such as item=article.paper", param_hint="--selector")
+    return {field.strip(): css.strip() for field, _, css in pairs}
+
+
+def format_of(form: str | None, selectors: Mapping[str, str]) -> str:
+    """The format asked for, html where there are selectors, "" to find out."""
+    if form is None:
+        form = "html" if selectors else ""
+    elif form not in FORMATS:
+        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
+    problems = selector_problems(selectors) if form == "html" else ["for the format html only"] if selectors else []
+    if problems:
+        raise typer.BadParameter("; ".join(problems), param_hint="--selector")
+    return form
+
+
+def clock_of(config: Config, cadence: Cadence, at: str, weekday: str, timezone: str | None) -> DigestClock:
+    if weekday.lower() not in WEEKDAYS:
+        raise typer.BadParameter(f"one of {', '.join(WEEKDAYS)}", param_hint="--weekday")
+    try:
+        hour = time.fromisoformat(at)
+    except ValueError:
+        raise typer.BadParameter('a time of day such as "08:00"', param_hint="--at") from None
+    zone = timezone or config.timezone
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter("an IANA time zone such as Europe/Berlin", param_hint="--timezone") from None
+    return DigestClock(cadence, zone, hour, WEEKDAYS.index(weekday.lower()))

@@ -1,0 +1,124 @@
+"""Commands about the installation and its listings: `check`, `status`, `check-listing`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from notifier import __version__, log
+from notifier.cli.app import app
+from notifier.cli.arguments import (
+    BAD_CONFIG,
+    FAILED,
+    OK,
+    ConfigOption,
+    Json,
+    format_of,
+    load_config,
+    selectors_of,
+    with_store,
+)
+from notifier.cli.screen import err, out, show
+from notifier.confine import confine
+from notifier.daemon import utc_now
+from notifier.errors import NotifierError
+from notifier.fetch import client
+from notifier.model import (
+    Listing,
+    Outcome,
+)
+from notifier.probe import Probe, name_of, probe, table
+from notifier.probe import lines as probe_lines
+from notifier.status import Status
+from notifier.status import as_json as status_json
+from notifier.status import lines as status_lines
+from notifier.status import status as look_at_status
+from notifier.store import Store
+from notifier.templates import Templates
+
+
+@app.command(epilog="Example: `notifier check && systemctl restart notifier`")
+def check(config: ConfigOption = None) -> None:
+    """Find every mistake in the configuration, the templates and the database, without starting or sending."""
+    chosen = load_config(config)
+    problems = []
+    if chosen.templates:
+        problems += [str(fault) for fault in Templates(chosen.path(chosen.templates)).check()]
+    if chosen.base_url.startswith("http://") and "127.0.0.1" not in chosen.base_url:
+        out.print("[yellow]note:[/yellow] base_url is http: one-click unsubscribe (RFC 8058) needs https")
+
+    async def nothing(_store: Store) -> None:
+        """Opening it is the check."""
+
+    try:
+        if Path(chosen.database_url.removeprefix("sqlite:///")).exists():
+            with_store(chosen, nothing)
+    except NotifierError as fault:
+        problems.append(str(fault))
+    for problem in problems:
+        err.print(f"[red]error:[/red] {escape(problem)}")
+    if problems:
+        raise typer.Exit(BAD_CONFIG)
+    out.print(f"well: {len(chosen.listing)} listings, {len(chosen.subscription)} configured subscriptions")
+
+
+@app.command(epilog="Examples: `notifier status`, `notifier status --json | jq .outbox`")
+def status(config: ConfigOption = None, as_json: Json = False) -> None:
+    """Show how every listing fares and why, what is left alone for now, the outbox and the subscribers.
+
+    The exit code is 1 when a listing failed or is stale.
+    """
+    chosen = load_config(config)
+
+    async def look(store: Store) -> Status:
+        return await look_at_status(store, chosen.listings, utc_now())
+
+    seen = with_store(chosen, look)
+    if as_json:
+        print(json.dumps(status_json(seen), indent=2))
+    else:
+        show(status_lines(seen))
+    raise typer.Exit(OK if seen.well else FAILED)
+
+
+@app.command(
+    "check-listing",
+    epilog="Examples: `notifier check-listing https://export.arxiv.org/rss/cs.CL`, `notifier check-listing "
+    "https://example.org/papers --selector item=article --selector title=h3 --contact me@example.org`",
+)
+def check_listing(
+    url: Annotated[str, typer.Argument(metavar="URL")],
+    form: Annotated[str | None, typer.Option("--format", help="By default the one that reads most.")] = None,
+    selector: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD=CSS", help="For the format html; repeat it for each field.")
+    ] = None,
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="The page is on a private address.")] = False,
+    contact: Annotated[
+        str | None,
+        typer.Option(envvar="NOTIFIER_CONTACT", help="Whom the site may ask; by default the configuration's."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Fetch a page once and show what a listing would read there, with the table for config.toml. Nothing is kept."""
+    log.setup(level=logging.ERROR)
+    selectors = selectors_of(selector or [])
+    listing = Listing(
+        name=name_of(url), url=url, format=format_of(form, selectors), selectors=selectors, allow_private=allow_private
+    )
+    asking = contact or load_config(config).contact
+
+    async def look() -> Probe:
+        async with client(asking, __version__) as web, confine() as worker:
+            return await probe(web, worker, listing, utc_now())
+
+    seen = asyncio.run(look())
+    show(probe_lines(seen))
+    if seen.verdict.outcome is Outcome.FAILED:
+        raise typer.Exit(FAILED)
+    out.print(f"\n{escape(table(seen.listing))}", soft_wrap=True)

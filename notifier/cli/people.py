@@ -1,0 +1,73 @@
+"""Commands about subscribers: `subscribe`, `unsubscribe`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from notifier.cli.app import app
+from notifier.cli.arguments import FAILED, ConfigOption, address, clock_of, load_config, query_of, with_store
+from notifier.cli.screen import err, out, when
+from notifier.daemon import utc_now
+from notifier.model import (
+    Cadence,
+    Versions,
+    Wish,
+)
+from notifier.query import canonical
+from notifier.store import Store
+
+
+@app.command(
+    epilog="Example: `notifier subscribe me@example.org 'graph AND (reasoning OR \"knowledge base\")' --confirmed`"
+)
+def subscribe(
+    email: str,
+    query: str,
+    config: ConfigOption = None,
+    confirmed: Annotated[bool, typer.Option("--confirmed", help="The owner of the address agreed.")] = False,
+    cadence: Annotated[Cadence, typer.Option(help="When to send.")] = Cadence.DAILY,
+    at: Annotated[str, typer.Option(help="Local time of daily and weekly digests.")] = "08:00",
+    weekday: Annotated[str, typer.Option(help="Of weekly digests.")] = "monday",
+    timezone: Annotated[str | None, typer.Option(help="IANA zone; default: the configuration's.")] = None,
+    versions: Annotated[
+        Versions, typer.Option(help="Papers once, cross-lists too, or later versions too.")
+    ] = Versions.NEW,
+) -> None:
+    """Subscribe an address to a query. What was found before is not sent."""
+    if not confirmed:
+        raise typer.BadParameter(
+            "say --confirmed when the owner of the address agreed; nobody is asked by mail yet",
+            param_hint="--confirmed",
+        )
+    chosen = load_config(config)
+    clock = clock_of(chosen, cadence, at, weekday, timezone)
+    meaning = canonical(query_of(query))
+
+    async def work(store: Store) -> datetime | None:
+        wish = Wish(email=address(email), label=query, canonical=meaning, clock=clock, versions=versions)
+        made = await store.subscribe(wish, origin="cli", now=utc_now())
+        return made.next_due_at
+
+    due = with_store(chosen, work)
+    out.print(
+        f"{escape(email)} is subscribed to {escape(meaning)}; next digest: "
+        + (when(due) if due else "with the next batch")
+    )
+
+
+@app.command(epilog="Example: `notifier unsubscribe me@example.org`")
+def unsubscribe(email: str, config: ConfigOption = None) -> None:
+    """End all mail to an address, at once."""
+    chosen = load_config(config)
+
+    async def work(store: Store) -> bool:
+        return await store.unsubscribe(address(email), utc_now())
+
+    if not with_store(chosen, work):
+        err.print(f"{escape(email)} was not subscribed")
+        raise typer.Exit(FAILED)
+    out.print(f"{escape(email)} gets no more mail")
