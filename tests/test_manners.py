@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from notifier import daemon
 from notifier.cli import app
+from notifier.daemon import steps
 from notifier.errors import FetchError
 from notifier.fetch import Client, IPAddress, client, fetch, host_of
 from notifier.fetch.manners import asked, error_pause, paused, rest, used_up
@@ -509,14 +509,14 @@ def test_a_hostile_robots_txt_costs_little(content: bytes) -> None:
 
 async def test_a_host_that_does_not_answer_keeps_no_other_host_waiting(installation: World) -> None:
     async with site() as other:
-        for n in range(daemon.POLLS_AT_ONCE + 2):
+        for n in range(steps.POLLS_AT_ONCE + 2):
             installation.listing(f"slow-{n}")
             installation.pages.fail(f"/slow-{n}", silence)
         installation.listing("quick")
         installation.listings[-1] = installation.listings[-1].replace(installation.pages.url(), other.url())
         other.put("/quick", text_page("A Fictional Paper on Patience"))
         async with installation.opened() as running:
-            polling = asyncio.create_task(daemon._poll_due(running))
+            polling = asyncio.create_task(steps.poll_due(running))
             async with asyncio.timeout(10):
                 await other.until(lambda: bool(other.requests))
             assert targets(installation.pages) == ["/slow-0"], "and it is asked one thing at a time"
@@ -528,16 +528,16 @@ async def test_a_slow_host_is_left_after_a_round_and_taken_up_where_it_was_left(
         installation.listing(name)
 
     def slowly(_request: Request) -> Answer:
-        installation.now += daemon.ROUND
+        installation.now += steps.ROUND
         return Answer(body=text_page("A Fictional Paper on Endurance").encode())
 
     installation.pages.otherwise = slowly
     async with installation.opened() as running:
         for asked_for in (["/a"], ["/a", "/b"], ["/a", "/b", "/c"]):
-            await daemon._poll_due(running)
+            await steps.poll_due(running)
             assert targets(installation.pages) == asked_for
         installation.now += HOUR
-        await daemon._poll_due(running)
+        await steps.poll_due(running)
         assert targets(installation.pages)[3:] == ["/a"]
 
 
@@ -552,7 +552,7 @@ async def test_the_time_of_50_unchanged_listings_is_told(
     async with installation.opened() as running:
         installation.now += HOUR
         began = time.perf_counter()
-        await daemon._poll_due(running)
+        await steps.poll_due(running)
         took = time.perf_counter() - began
         states = await running.store.listing_states()
     assert {state.polled_at for state in states} == {installation.now}

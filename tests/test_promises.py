@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from notifier import pipeline
-from notifier.daemon import _due
+from notifier.daemon.steps import due
 from notifier.deliver import Relay
 from notifier.errors import DatabaseInUse
 from notifier.fetch import fetch
@@ -477,7 +477,7 @@ async def test_f090_a_clock_that_was_days_ahead_silences_nobody(installation: Wo
     installation.now -= timedelta(days=6)
     installation.pages.put("/daily", text_page(*NEW))
     async with installation.opened() as running:
-        assert await _due(running)
+        assert await due(running)
     for _ in range(3):
         await installation.run(minutes=24 * 60)
     assert installation.titles(READER, NEW) == [NEW]

@@ -12,9 +12,9 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from notifier import daemon
 from notifier.config import Config, load
 from notifier.daemon import Running, once, opened
+from notifier.daemon import site as serving
 from notifier.model import Cadence, DigestClock, OutboxState, Poll, Versions, Wish
 from notifier.query import canonical, parse
 from tests.servers.http import Site, site
@@ -95,10 +95,11 @@ class World:
         if "[web]" not in self.extra:
             self.extra += '[web]\nlisten = "127.0.0.1:0"\n'
         async with self.opened() as running:
-            server, sockets = daemon._server(running)
-            task = asyncio.create_task(server.serve(sockets=sockets))
+            server = serving.server(running)
+            listening = serving.listener(running.config.web.listen)
+            task = asyncio.create_task(server.serve(sockets=[listening]))
             try:
-                yield Served(running, f"http://127.0.0.1:{sockets[0].getsockname()[1]}")
+                yield Served(running, f"http://127.0.0.1:{listening.getsockname()[1]}")
             finally:
                 server.should_exit = True
                 await task

@@ -1,0 +1,16 @@
+"""The daemon: the composition root. Opens the edges, rings the bell, ends in order.
+
+`opened` builds everything that the pipeline needs from a `Config`, and nothing else does. APScheduler only rings a
+bell: the database says what is due, so a tick that is late, missed or doubled changes nothing. A stop (SIGTERM,
+SIGINT) lets the message under way finish, for at most STOP_GRACE seconds; whatever it cuts off is done again at the
+next start. Its rooms: `opening` (what is open), `steps` (what is done again and again), `site` (the web server),
+`run` (the frame).
+"""
+
+from __future__ import annotations
+
+from notifier.daemon.opening import Clock, Running, opened, utc_now
+from notifier.daemon.run import on_signals, run
+from notifier.daemon.steps import once
+
+__all__ = ["Clock", "Running", "on_signals", "once", "opened", "run", "utc_now"]

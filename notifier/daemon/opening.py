@@ -1,0 +1,79 @@
+"""Open everything that a run of the pipeline needs, from a `Config`; nothing else does.
+
+What is opened is closed at the end, whatever ended it. Raises at the opening only: DatabaseInUse, StoreError,
+TemplateError or RelayTrouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from notifier import __version__, log
+from notifier.config import Config, sender_parts
+from notifier.confine import confine
+from notifier.deliver import relay
+from notifier.digest import Letterhead
+from notifier.fetch import client
+from notifier.intake import Intake, Queries
+from notifier.pipeline import Desk, Shelf
+from notifier.store import Store, open_store
+from notifier.templates import Templates
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Everything that is open: what a run of the pipeline needs."""
+
+    config: Config
+    store: Store
+    intake: Intake
+    desk: Desk
+    shelf: Shelf
+    clock: Clock
+
+
+def utc_now() -> datetime:
+    """The clock of the program; everything else is told the time."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Running]:
+    """Open the database (as its only pipeline), the HTTP client and the relay; recover what a crash left.
+
+    Raises DatabaseInUse, StoreError, TemplateError or RelayTrouble.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(config.database_url, hold=True))
+        fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))
+        worker = await stack.enter_async_context(confine())
+        intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
+        sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
+                        starttls=config.mail.encryption)  # fmt: skip
+        stack.push_async_callback(sending.close)
+        resend = config.mail.in_doubt == "resend"
+        log.recovered(*await store.recover(clock(), resend=resend))
+        for email in await store.keep_configured(config.subscriptions, clock()):
+            log.still_unsubscribed(email)
+        overrides = config.path(config.templates) if config.templates else None
+        desk = Desk(
+            store=store,
+            relay=sending,
+            templates=Templates(overrides, log.template_broken),
+            head=Letterhead(base_url=config.base_url, sender=sender_parts(config.mail.sender), link=store.link),
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            resend=resend,
+            clock=clock,
+        )
+        shelf = Shelf(config.path(config.feeds), config.base_url)
+        yield Running(
+            config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
+        )  # fmt: skip

@@ -1,0 +1,60 @@
+"""Serve the site: uvicorn in the daemon's own event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import uvicorn
+
+from notifier.daemon.opening import Running
+from notifier.web import Site, application
+
+BACKLOG = 512  # connections that wait while the program starts anew
+STOP_GRACE = 8.0  # seconds for what is under way when told to stop
+
+
+def listener(listen: str) -> socket.socket:
+    """Open the listening socket at host:port; raises OSError."""
+    host, port = _split(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((host, port))
+        opened.listen(BACKLOG)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def server(running: Running) -> uvicorn.Server:
+    """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
+    host, port = _split(running.config.web.listen)
+    site = Site(
+        store=running.store,
+        templates=running.desk.templates,
+        head=running.desk.head,
+        listings=running.config.listings,
+        feed_file=running.shelf.file,
+        clock=running.clock,
+    )
+    options = uvicorn.Config(
+        application(site), host=host, port=port, log_config=None, access_log=False, lifespan="off",
+        server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
+    )  # fmt: skip
+    return _Server(options)
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)

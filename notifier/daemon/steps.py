@@ -1,0 +1,142 @@
+"""The steps: what the daemon does again and again. Each looks into the database for what is due, and does that.
+
+`steps` is the list that the daemon rings for. A step that is told to stop (`stop`) ends soon and leaves the rest for
+the next start; a step that fails is logged by its caller and tried at the next ring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from notifier import log, pipeline
+from notifier.daemon.opening import Running
+from notifier.fetch import host_of
+from notifier.model import Listing, ListingState, Poll
+from notifier.pipeline import Drained
+
+TICK = timedelta(seconds=5)  # between two looks at what is due
+POLLS_AT_ONCE = 8
+ROUND = timedelta(seconds=30)  # of polls of one host; the rest of its listings come at the next ring
+# A poll planned further ahead than any pause was planned while the system clock was wrong.
+LONGEST_PLAN = timedelta(days=8)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A step, and how often to look whether there is something to do."""
+
+    name: str
+    every: timedelta
+    work: Callable[[], Awaitable[object]]
+
+
+def steps(running: Running, stop: asyncio.Event) -> list[Step]:
+    """Return every step of the daemon; they run side by side, each with itself in turn."""
+    return [
+        Step(name="poll", every=TICK, work=lambda: _until(stop, poll_due(running))),
+        Step(name="send", every=TICK, work=lambda: _send(running, stop)),
+    ]
+
+
+async def once(
+    running: Running, stop: asyncio.Event | None = None, progress: Callable[[str], None] = lambda _step: None
+) -> tuple[list[Poll], Drained]:
+    """Run the whole pipeline once: every listing polled now, then what is due queued, sent and published.
+
+    `stop` ends it early: a poll is dropped where it is, a message under way is finished.
+    """
+    stop = stop or asyncio.Event()
+    polls = []
+    for listing in running.config.listings:
+        progress(f"reading {listing.name}")
+        done = await _until(stop, _poll(running, listing))
+        polls += [done] if done else []
+    progress("sending")
+    return polls, await _send(running, stop)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Do the work, or drop it where it is when told to stop: only for work that can be done again."""
+    task, told = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, told], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        return None
+    finally:
+        for each in (task, told):
+            each.cancel()
+        await asyncio.gather(task, told, return_exceptions=True)
+
+
+async def poll_due(running: Running) -> None:
+    """Poll every listing whose time has come: hosts side by side, the listings of one in turn.
+
+    A host that keeps us waiting is left after a round, so that no other waits for it: what remains is still due.
+    """
+    places = asyncio.Semaphore(POLLS_AT_ONCE)
+
+    async def one_host(listings: Sequence[Listing]) -> None:
+        until = running.clock() + ROUND
+        for listing in listings:
+            async with places:
+                try:
+                    await _poll(running, listing)
+                except Exception as fault:  # the database, a full disk: the other listings may fare better
+                    log.step_failed(f"poll {listing.name}", fault)
+            if running.clock() >= until:
+                return
+
+    async with asyncio.TaskGroup() as group:
+        for listings in (await due(running)).values():
+            group.create_task(one_host(listings))
+
+
+async def due(running: Running) -> dict[str, list[Listing]]:
+    """Return the listings whose time has come by their host, those first that were polled longest ago."""
+    now, due = running.clock(), []
+    for listing in running.config.listings:
+        state = await running.store.listing_state(listing.name)
+        if state is None or state.next_poll_at <= now or _planned_wrongly(state, now):
+            due.append((state is not None, state.polled_at if state else now, listing))
+    by_host: dict[str, list[Listing]] = {}
+    for _, _, listing in sorted(due, key=lambda each: each[:2]):
+        by_host.setdefault(host_of(listing), []).append(listing)
+    return by_host
+
+
+def _planned_wrongly(state: ListingState, now: datetime) -> bool:
+    """Tell whether a poll was planned while the system clock was ahead."""
+    return state.polled_at > now or state.next_poll_at > now + LONGEST_PLAN
+
+
+async def _poll(running: Running, listing: Listing) -> Poll:
+    """Poll a listing, then read the past days that turn out to have been missed."""
+    done = await pipeline.poll(listing, running.intake, running.clock())
+    await pipeline.catch_up(listing, running.intake, running.clock())
+    return done
+
+
+async def _send(running: Running, stop: asyncio.Event) -> Drained:
+    """Queue, drain and publish; each is done although the one before it failed, and the first fault is raised."""
+    faults: list[Exception] = []
+    drained = Drained(states=Counter())
+    try:
+        await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+    except Exception as fault:
+        faults.append(fault)
+    try:
+        drained = await pipeline.drain_outbox(running.desk, stop)
+    except Exception as fault:
+        faults.append(fault)
+    await pipeline.publish(running.store, running.shelf)
+    if faults:
+        raise faults[0]
+    return drained
