@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help demo test test-fast torture check format lint types browser constraints bench-match clean
+.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,10 +14,10 @@ help: ## show this list
 demo: $(READY) ## run the main job on sample pages: mail, feed and pages end up in ./demo
 	@$(BIN)/notifier demo --folder $(DEMO)
 
-test: $(READY) browser ## set up and run all tests
+test: $(READY) counterparts ## set up and run all tests
 	$(BIN)/pytest $(ARGS)
 
-test-fast: $(READY) ## the tests without the slow ones
+test-fast: $(READY) counterparts ## the tests without the slow ones
 	$(BIN)/pytest -m "not slow and not browser" $(ARGS)
 
 torture: $(READY) ## kill the program at random moments: make torture KILLS=5000
@@ -55,13 +55,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The browser tests want Debian's Chromium; root gets it, others run without those tests (CI insists).
-browser:
-	@if ! command -v chromium >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing chromium for the browser tests"; apt-get update -qq && \
-			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
-		else echo "chromium is not here: the browser tests will be skipped"; fi; fi
+counterparts: # real servers and browsers for the tests, from Debian
+	@tests/servers/install.sh
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build dist artefacts .mypy_cache .ruff_cache .pytest_cache .hypothesis

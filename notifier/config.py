@@ -122,9 +122,7 @@ def _query(value: str) -> str:
 
 def _database(value: str) -> str:
     if not re.match(r"(sqlite:///|postgresql(\+psycopg)?://)", value):
-        raise ValueError('write "sqlite:///path/to/notifier.db"')
-    if value.startswith("postgresql"):
-        raise ValueError('PostgreSQL comes with a later version: write "sqlite:///path/to/notifier.db"')
+        raise ValueError('write "sqlite:///path/to/notifier.db" or "postgresql://user@host/name"')
     return value
 
 
@@ -277,7 +275,9 @@ class Config(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The database with an absolute path."""
+        """The database, a file with an absolute path."""
+        if not self.database.startswith("sqlite:///"):
+            return self.database
         return f"sqlite:///{self.path(self.database.removeprefix('sqlite:///'))}"
 
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.servers.postgres import Cluster, cluster
 from tests.world import World, world
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -27,8 +28,37 @@ def captures() -> Path:
     pytest.skip("the captured pages are not on this machine (set NOTIFIER_CAPTURES to their folder)")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlite-only", action="store_true", help="leave PostgreSQL out, on a machine without it")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of a module or function marked `both_databases` on SQLite and on PostgreSQL."""
+    if metafunc.definition.get_closest_marker("both_databases") and "database" in metafunc.fixturenames:
+        chosen = ["sqlite"] if metafunc.config.getoption("--sqlite-only") else ["sqlite", "postgresql"]
+        if metafunc.definition.get_closest_marker("only_sqlite"):
+            chosen = ["sqlite"]
+        metafunc.parametrize("database", chosen, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL of these tests' own; where it is not installed they fail, unless told --sqlite-only."""
+    with cluster() as running:
+        yield running
+
+
 @pytest.fixture
-async def installation(tmp_path: Path) -> AsyncIterator[World]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that nobody used before: SQLite, or what `both_databases` asks for."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/notifier.db"
+    fresh: Cluster = request.getfixturevalue("postgres")
+    return fresh.database()
+
+
+@pytest.fixture
+async def installation(tmp_path: Path, database: str) -> AsyncIterator[World]:
     """A whole installation in a temporary folder; see tests/world.py."""
-    async with world(tmp_path) as opened:
+    async with world(tmp_path, database) as opened:
         yield opened

@@ -20,6 +20,8 @@ from tests.servers.http import Answer
 from tests.servers.smtp import post
 from tests.world import World, text, text_page
 
+pytestmark = pytest.mark.both_databases
+
 READER = "reader@example.org"
 OLD = ["An Old Fictional Paper on Lighthouses", "Another Old Fictional Paper on Lanterns"]
 NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferries"]
@@ -155,6 +157,7 @@ async def test_g2_a_clock_that_jumps_ten_years_and_back_sends_nothing_twice_and_
     assert sorted(installation.titles(READER, NEW + LATE)) == sorted([NEW, LATE])
 
 
+@pytest.mark.only_sqlite
 async def test_g2_f104_a_second_process_on_the_database_is_refused_and_told_who_holds_it(installation: World) -> None:
     async with installation.opened():
         with pytest.raises(DatabaseInUse, match=r"in use by notifier, process \d+ on "):

@@ -36,6 +36,8 @@ from notifier.store.engine import Database
 from notifier.store.migrate import migrate
 from notifier.store.schema import metadata
 
+pytestmark = pytest.mark.both_databases
+
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 
@@ -78,18 +80,21 @@ async def queued(store: Store) -> None:
     await store.queue_digests(NOW, "example.org")
 
 
-async def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    database = Database(url(tmp_path))
-    await migrate(database)
+async def test_the_migrations_make_exactly_the_schema(database: str) -> None:
+    opened = Database(database)
+    await migrate(opened)
 
     def differences(connection: Connection) -> list[object]:
         return compare_metadata(MigrationContext.configure(connection), metadata)
 
-    async with database.read() as connection:
+    async with opened.read() as connection:
         assert await connection.run_sync(differences) == []
+        if not opened.is_sqlite:
+            await opened.close()
+            return
         rows = await connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
         made = {row.name: row.sql for row in rows}
-    await database.close()
+    await opened.close()
     for table in metadata.tables.values():
         options = table.dialect_options["sqlite"]
         assert ("WITHOUT ROWID" in made[table.name]) is not options["with_rowid"], table.name
@@ -127,9 +132,9 @@ async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
             pass
 
 
-async def test_g1_a_poll_that_looked_too_early_stores_nothing(tmp_path: Path) -> None:
+async def test_g1_a_poll_that_looked_too_early_stores_nothing(database: str) -> None:
     """Papers, hits and validators appear together or not at all."""
-    async with open_store(url(tmp_path)) as store:
+    async with open_store(database) as store:
         await subscribed(store)
         early = await store.seen(batch_keys(batch(1)), "page")
         await record(store, batch(1))
@@ -141,24 +146,24 @@ async def test_g1_a_poll_that_looked_too_early_stores_nothing(tmp_path: Path) ->
         assert await store.paper_counts() == (1, 1)
 
 
-async def test_g2_f074_concurrent_writers_wait_for_each_other(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as one, open_store(url(tmp_path)) as other:
+async def test_g2_f074_concurrent_writers_wait_for_each_other(database: str) -> None:
+    async with open_store(database) as one, open_store(database) as other:
         await asyncio.gather(*(subscribed(store, f"r{n}@example.org") for n in range(20) for store in (one, other)))
         assert len(await one.subscriptions()) == 20
 
 
-async def test_g2_queueing_twice_queues_once(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g2_queueing_twice_queues_once(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         await store.queue_digests(NOW, "example.org")
         assert await store.depth() == {OutboxState.QUEUED: 1}
 
 
-async def test_g3_the_message_id_is_the_same_however_often_it_is_made(tmp_path: Path) -> None:
+async def test_g3_the_message_id_is_the_same_however_often_it_is_made(database: str) -> None:
     """A restored backup makes the same digest again: the mailbox must be able to know it."""
     ids = []
     for _ in range(2):
-        async with open_store(url(tmp_path)) as store:
+        async with open_store(database) as store:
             await queued(store)
             (message,) = await store.claim("me", NOW, LEASE, 10)
             ids.append(message.message_id)
@@ -166,13 +171,17 @@ async def test_g3_the_message_id_is_the_same_however_often_it_is_made(tmp_path: 
                 for table in ("delivery", "message", "hit", "sighting", "paper_key", "paper"):
                     await connection.exec_driver_sql(f"DELETE FROM {table}")
                 await connection.exec_driver_sql("DELETE FROM poll")
-                await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('poll', 'paper')")
+                if store._database.is_sqlite:
+                    await connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name IN ('poll', 'paper')")
+                else:
+                    await connection.exec_driver_sql("ALTER SEQUENCE poll_id_seq RESTART")
+                    await connection.exec_driver_sql("ALTER SEQUENCE paper_id_seq RESTART")
                 await connection.exec_driver_sql("UPDATE subscription SET cursor = 0")
     assert ids[0] == ids[1]
 
 
-async def test_g3_a_claimed_message_is_freed_by_the_next_start(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_a_claimed_message_is_freed_by_the_next_start(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         assert len(await store.claim("dead", NOW, LEASE, 10)) == 1
         assert await store.claim("me", NOW, LEASE, 10) == []
@@ -180,8 +189,8 @@ async def test_g3_a_claimed_message_is_freed_by_the_next_start(tmp_path: Path) -
         assert len(await store.claim("me", NOW, LEASE, 10)) == 1
 
 
-async def test_g3_a_lease_that_lapsed_is_claimed_by_another(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_a_lease_that_lapsed_is_claimed_by_another(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("slow", NOW, LEASE, 10)
         assert await store.free_lapsed(NOW, resend=True) == (0, 0)
@@ -192,9 +201,9 @@ async def test_g3_a_lease_that_lapsed_is_claimed_by_another(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("resend", "expected"), [(True, OutboxState.DEFERRED), (False, OutboxState.HELD)])
 async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
-    tmp_path: Path, resend: bool, expected: OutboxState
+    database: str, resend: bool, expected: OutboxState
 ) -> None:
-    async with open_store(url(tmp_path)) as store:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
         await store.keep([(message.outbox_id, b"the bytes")])
@@ -205,8 +214,8 @@ async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
         assert (again.content, again.message_id) == (b"the bytes", message.message_id)
 
 
-async def test_g3_a_message_left_in_doubt_again_and_again_is_held(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_a_message_left_in_doubt_again_and_again_is_held(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         now = NOW
         state = OutboxState.QUEUED
@@ -218,8 +227,8 @@ async def test_g3_a_message_left_in_doubt_again_and_again_is_held(tmp_path: Path
         assert state is OutboxState.HELD
 
 
-async def test_g3_five_refusals_in_a_row_suppress_a_recipient(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_five_refusals_in_a_row_suppress_a_recipient(database: str) -> None:
+    async with open_store(database) as store:
         await subscribed(store)
         for n in range(1, 6):
             await record(store, batch(n))
@@ -232,8 +241,8 @@ async def test_g3_five_refusals_in_a_row_suppress_a_recipient(tmp_path: Path) ->
         assert (await store.queue_digests(NOW, "example.org")).groups == 0
 
 
-async def test_g3_content_that_is_refused_is_held_and_blames_nobody(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_content_that_is_refused_is_held_and_blames_nobody(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
         refused = Reply(Verdict.REFUSED_MESSAGE, 554, "5.6.0 we do not like it")
@@ -241,8 +250,8 @@ async def test_g3_content_that_is_refused_is_held_and_blames_nobody(tmp_path: Pa
         assert (await store.subscriber("reader@example.org")).state == "confirmed"
 
 
-async def test_g7_a_link_opens_one_thing_of_one_reader_and_a_cut_or_forged_one_nothing(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g7_a_link_opens_one_thing_of_one_reader_and_a_cut_or_forged_one_nothing(database: str) -> None:
+    async with open_store(database) as store:
         await subscribed(store)
         reader = await store.subscriber("reader@example.org")
         link = store.link("unsubscribe", reader.token)
@@ -259,17 +268,17 @@ async def test_g7_a_link_opens_one_thing_of_one_reader_and_a_cut_or_forged_one_n
             assert await store.by_link("unsubscribe", wrong) is None
 
 
-async def test_a_reader_who_left_stays_left_whatever_the_configuration_says(tmp_path: Path) -> None:
+async def test_a_reader_who_left_stays_left_whatever_the_configuration_says(database: str) -> None:
     wanted = [wish("reader@example.org", "*")]
-    async with open_store(url(tmp_path)) as store:
+    async with open_store(database) as store:
         assert await store.keep_configured(wanted, NOW) == []
         await store.unsubscribe("reader@example.org", NOW)
         assert await store.keep_configured(wanted, NOW) == ["reader@example.org"]
         assert (await store.subscriber("reader@example.org")).state == "unsubscribed"
 
 
-async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_stay(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_stay(database: str) -> None:
+    async with open_store(database) as store:
         await store.subscribe(wish("reader@example.org", "by hand"), origin="cli", now=NOW)
         await store.keep_configured([wish("reader@example.org", "a")], NOW)
         await store.keep_configured([], NOW)
@@ -277,9 +286,9 @@ async def test_a_subscription_taken_out_of_the_configuration_ends_and_others_sta
         assert active == {"by hand": True, "a": False}
 
 
-async def test_g3_a_message_in_doubt_whose_lease_lapsed_is_offered_again(tmp_path: Path) -> None:
+async def test_g3_a_message_in_doubt_whose_lease_lapsed_is_offered_again(database: str) -> None:
     """The reply came but could not be recorded (a full disk): the message must not wait for a restart."""
-    async with open_store(url(tmp_path)) as store:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
         await store.mark_in_doubt(message.outbox_id, "me")
@@ -287,8 +296,8 @@ async def test_g3_a_message_in_doubt_whose_lease_lapsed_is_offered_again(tmp_pat
         assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
 
 
-async def test_g3_a_reply_that_comes_after_its_reader_left_brings_nothing_back(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_a_reply_that_comes_after_its_reader_left_brings_nothing_back(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
         await store.unsubscribe("reader@example.org", NOW)
@@ -296,8 +305,8 @@ async def test_g3_a_reply_that_comes_after_its_reader_left_brings_nothing_back(t
         assert await store.settle(message.outbox_id, later, NOW, resend=True) is OutboxState.FAILED
 
 
-async def test_g3_a_message_that_may_have_arrived_is_held_when_it_is_given_up(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_g3_a_message_that_may_have_arrived_is_held_when_it_is_given_up(database: str) -> None:
+    async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
         await store.mark_in_doubt(message.outbox_id, "me")
@@ -308,9 +317,9 @@ async def test_g3_a_message_that_may_have_arrived_is_held_when_it_is_given_up(tm
         assert await store.settle(message.outbox_id, refused, late, resend=True) is OutboxState.HELD
 
 
-async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_nobody_else(tmp_path: Path) -> None:
+async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_nobody_else(database: str) -> None:
     daily = DigestClock(Cadence.DAILY, "UTC")
-    async with open_store(url(tmp_path)) as store:
+    async with open_store(database) as store:
         for email in ("broken@example.org", "reader@example.org"):
             await store.subscribe(replace(wish(email, "*"), clock=daily), origin="cli", now=NOW)
         await record(store, batch(1))
@@ -322,8 +331,8 @@ async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_nobody_else(t
         assert message.recipient == "reader@example.org"
 
 
-async def test_a_reader_who_left_and_comes_back_finds_the_configured_subscriptions_active(tmp_path: Path) -> None:
-    async with open_store(url(tmp_path)) as store:
+async def test_a_reader_who_left_and_comes_back_finds_the_configured_subscriptions_active(database: str) -> None:
+    async with open_store(database) as store:
         wanted = [wish("reader@example.org", "*")]
         await store.keep_configured(wanted, NOW)
         reader = await store.subscriber("reader@example.org")

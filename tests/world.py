@@ -56,6 +56,7 @@ class World:
 
     folder: Path
     pages: Site
+    database: str = "sqlite:///notifier.db"
     now: datetime = START
     relay: str = "maildir:mail"
     listings: list[str] = field(default_factory=list)
@@ -75,6 +76,7 @@ class World:
         path = self.folder / "config.toml"
         head = 'contact = "tests@example.org"\n'
         mail = f'[mail]\nfrom = "Papers <papers@example.org>"\nrelay = "{self.relay}"\n'
+        head += f'database = "{self.database}"\n'
         path.write_text(head + self.extra + mail + "\n".join(self.listings))
         return load(path, environment={})
 
@@ -148,7 +150,7 @@ def text(mail: EmailMessage) -> str:
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def world(folder: Path, database: str = "sqlite:///notifier.db") -> AsyncIterator[World]:
     """Open an installation in `folder`."""
     async with site() as pages:
-        yield World(folder, pages)
+        yield World(folder, pages, database)

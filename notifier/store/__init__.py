@@ -1,9 +1,8 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
-`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
-nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending),
-`quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `archive` (reading only). Open it
-with `open_store`.
+`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `digests` (what is owed
+becomes a message), `outbox` (the commit points of sending), `quarantine` (pages that kill the parser), `hosts`
+(when each may be asked again), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
-from notifier.store.wishes import Wishes
+from notifier.store.subscribers import Subscribers
 
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Wishes, Digests, Outbox, Quarantine, Archive):
+class Store(Papers, Hosts, Subscribers, Digests, Outbox, Quarantine, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
@@ -40,7 +39,7 @@ class Store(Papers, Hosts, Wishes, Digests, Outbox, Quarantine, Archive):
     @property
     def place(self) -> str:
         """Where the database is, for people; a password in its URL is hidden."""
-        return str(self._database.path or self._database.url.render_as_string(hide_password=True))
+        return self._database.place
 
 
 @asynccontextmanager
@@ -67,7 +66,7 @@ async def _checked_revision(database: Database) -> tuple[str | None, str]:
         return await revision(database)
     except DBAPIError as trouble:
         raise StoreError(
-            f"{database.path or 'the database'} cannot be used ({trouble.orig}): it was left untouched; "
+            f"{database.place} cannot be used ({trouble.orig}): it was left untouched; "
             "restore a backup, or set `database` to another file"
         ) from None
 

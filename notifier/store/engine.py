@@ -4,6 +4,9 @@ SQLite: WAL with `synchronous=FULL`, so that what is committed survives a power 
 IMMEDIATE, because one that reads first and then writes fails at once when another wrote in between; one writer at a
 time within the process, `busy_timeout` against other processes. The lock that lets one pipeline run per database is
 the kernel's (flock): it cannot go stale.
+
+PostgreSQL (the extra `postgres`): a writing transaction that decides from what it read is alone among all processes,
+as on SQLite, by an advisory lock that ends with it; those that touch only rows they hold locks on run side by side.
 """
 
 from __future__ import annotations
@@ -13,13 +16,13 @@ import fcntl
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Insert, Table, event
+from sqlalchemy import Insert, Table, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -27,7 +30,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from notifier.errors import DatabaseInUse, StoreError
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
+CONNECTIONS = 10  # to PostgreSQL, and as many again in a rush
 PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
+WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their ids, too, and a cursor skips none
+NO_TABLES = ("no such table", 'relation "')  # the words of SQLite and of PostgreSQL
 
 
 class Database:
@@ -47,21 +53,36 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent view; nothing is written."""
-        async with self._engine.connect() as connection, connection.begin():
-            yield connection
+        async with self._engine.connect() as plain:
+            # An own statement's view is PostgreSQL's default; for a writer it must be, who waited for the one before.
+            level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            connection = await plain.execution_options(**level)
+            async with connection.begin():
+                yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed as a whole when the block ends, or not at all."""
-        async with self._writer, self._engine.connect() as plain:
+    async def write(self, *, alone: bool = True) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed as a whole when the block ends, or not at all.
+
+        It is the only writer of the database while it lasts. With `alone` false, for what touches only rows that it
+        locks, writers of PostgreSQL do not wait for each other; SQLite has one at a time in any case.
+        """
+        async with self._writer if self.is_sqlite else nullcontext(), self._engine.connect() as plain:
             connection = await plain.execution_options(writes=True)
             try:
                 async with connection.begin():
+                    if alone and not self.is_sqlite:
+                        await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
                     yield connection
             except DBAPIError as trouble:
-                if "no such table" in str(trouble.orig):
-                    raise StoreError(f"{self.path}: the database has no tables yet: run `notifier migrate`") from None
+                if any(words in str(trouble.orig) for words in NO_TABLES):
+                    raise StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`") from None
                 raise
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people; a password in its URL is hidden."""
+        return str(self.path or self.url.render_as_string(hide_password=True))
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
@@ -121,7 +142,7 @@ async def execute_rows(
 
 def _engine(database: Database) -> AsyncEngine:
     if not database.is_sqlite:
-        return create_async_engine(database.url)
+        return _postgresql(database.url)
     if database.path and not database.path.parent.is_dir():
         raise StoreError(f"{database.path.parent} is not a directory: make it, or set `database` to another place")
     engine = create_async_engine(
@@ -142,3 +163,16 @@ def _engine(database: Database) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _postgresql(url: URL) -> AsyncEngine:
+    try:
+        return create_async_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_size=CONNECTIONS,
+            max_overflow=CONNECTIONS,
+            pool_pre_ping=True,  # a restarted server is not an error of the next transaction
+            connect_args={"prepare_threshold": None},  # prepared statements do not survive PgBouncer's transactions
+        )
+    except ModuleNotFoundError as missing:
+        raise StoreError(f"PostgreSQL needs {missing.name}: install paper-notifier[postgres]") from None

@@ -25,7 +25,7 @@ async def migrate(database: Database) -> tuple[str | None, str]:
         async with database.write() as connection:
             return await connection.run_sync(_upgrade)
     except DatabaseError as trouble:
-        raise StoreError(f"{database.path or database.url.render_as_string()} cannot be used: {trouble.orig}") from None
+        raise StoreError(f"{database.place} cannot be used: {trouble.orig}") from None
 
 
 async def revision(database: Database) -> tuple[str | None, str]:

@@ -39,7 +39,6 @@ from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 ROWS_AT_ONCE = 50_000  # hits given to the database in one call
 KINDS = {ChangeKind.CROSS: "cross", ChangeKind.REVISED: "revised"}
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
-POLL_ORDER_LOCK = 0x6E6F7469  # PostgreSQL: polls commit in the order of their ids, so that a cursor skips none
 
 
 class Papers:
@@ -297,9 +296,6 @@ async def _guid(connection: AsyncConnection, change: Change) -> str:
 
 
 async def _add_poll(connection: AsyncConnection, poll: Poll) -> PollId:
-    """Number a poll; on PostgreSQL one at a time, so that polls commit in the order of their numbers."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(POLL_ORDER_LOCK)))
     return PollId(await _insert(connection, schema.poll, asdict(poll)))
 
 

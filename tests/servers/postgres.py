@@ -1,0 +1,102 @@
+"""A real PostgreSQL for the tests: a cluster of their own from installed binaries, on a socket in a folder of its own.
+
+Durability is not what these tests are about (the torture is), so the cluster does not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from notifier.store import open_store
+
+OPTIONS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+    "timezone": "Asia/Kolkata",  # not ours: an instant that leaves the program naive is found out
+}
+WHERE_IT_IS = "/usr/lib/postgresql/*/bin"  # Debian keeps each version to itself
+
+
+@dataclass(slots=True)
+class Cluster:
+    """A running cluster; `database()` makes an empty database with our schema."""
+
+    folder: Path
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    template: str = ""
+
+    def url(self, name: str) -> str:
+        """Return the URL that the program is given."""
+        return f"postgresql://notifier@/{name}?host={self.folder}"
+
+    def database(self, *, empty: bool = False) -> str:
+        """Make a database, with our schema unless it is to be empty, and return its URL."""
+        if not empty and not self.template:
+            self.template = "prepared"
+            self._execute(f"CREATE DATABASE {self.template}")
+            asyncio.run(_migrate(self.url(self.template)))
+        name = f"t{next(self.numbers)}"
+        self._execute(f"CREATE DATABASE {name}" + ("" if empty else f" TEMPLATE {self.template}"))
+        return self.url(name)
+
+    def _execute(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+def programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs, the newest version's; None where none is installed."""
+    found = sorted(Path("/").glob(f"{WHERE_IT_IS[1:]}/pg_ctl"), key=lambda path: int(path.parts[-3].split(".")[0]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("pg_ctl")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+@contextmanager
+def cluster(**options: str) -> Iterator[Cluster]:
+    """Run a cluster; as root it is run by the user `postgres`, for PostgreSQL refuses to be root."""
+    binaries = programs()
+    assert binaries is not None, "PostgreSQL is not installed: apt-get install postgresql, or say --sqlite-only"
+    folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-", dir="/tmp"))  # a socket's path is at most 107 octets
+    user = None
+    if os.geteuid() == 0:
+        user = "postgres"
+        shutil.chown(folder, user, user)
+    settings = " ".join(f"-c {key}='{value}'" for key, value in (OPTIONS | options).items())
+
+    def call(*words: str | Path) -> None:
+        done = subprocess.run(words, user=user, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}: {done.stdout} {done.stderr}"
+
+    try:
+        call(binaries / "initdb", "-D", folder / "cluster", "-U", "notifier", "-A", "trust", "-E", "UTF8",
+             "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        call(binaries / "pg_ctl", "-D", folder / "cluster", "-w", "-l", folder / "log", "-o",
+             f"{settings} -k {folder}", "start")  # fmt: skip
+        try:
+            yield Cluster(folder)
+        finally:
+            call(binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+async def _migrate(url: str) -> None:
+    async with open_store(url):
+        pass
