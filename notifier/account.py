@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from notifier import present
 from notifier.errors import QueryError
 from notifier.match import explain
-from notifier.model import AnnounceType, Paper, Sending, StoredPaper, SubscriberState, Subscription, Trace, Versions
+from notifier.model import (
+    AnnounceType,
+    Cadence,
+    Paper,
+    Sending,
+    StoredPaper,
+    SubscriberState,
+    Subscription,
+    Trace,
+    Versions,
+)
 from notifier.query import Query, parse
+
+NO_CLOCK = {
+    Cadence.IMMEDIATE: "with the next batch",
+    Cadence.FEED: "never by mail, only as a feed",
+    Cadence.PAUSED: "not while it is paused",
+}
 
 
 def account(stored: StoredPaper, trace: Trace, query: Query | None, email: str | None) -> Iterator[str]:
@@ -20,6 +37,14 @@ def account(stored: StoredPaper, trace: Trace, query: Query | None, email: str |
         yield from explain(query, stored.paper).lines()
     if email is not None:
         yield from _for_reader(stored.paper, trace, email)
+
+
+def next_digest(subscription: Subscription) -> str:
+    """Say when the next digest of a subscription is sent, by its reader's clock: "Mon 2 Mar 2026, 08:00 CET"."""
+    if subscription.next_due_at is None:
+        return NO_CLOCK[subscription.clock.cadence]
+    local = subscription.next_due_at.astimezone(present.timezone(subscription.clock.timezone))
+    return f"{local:%a} {present.short_day(local.date())}, {local:%H:%M %Z}"
 
 
 def _for_reader(paper: Paper, trace: Trace, email: str) -> Iterator[str]:
@@ -45,8 +70,9 @@ def _for_reader(paper: Paper, trace: Trace, email: str) -> Iterator[str]:
     elif trace.given_up:
         yield "its message was given up; it is owed again and goes with the next digest"
     elif hit_at:
-        waiting = [s.next_due_at for s in trace.subscriptions if s.canonical in hit_at and s.active and s.next_due_at]
-        yield "no message carries it yet" + (f"; the next digest is due {_when(min(waiting))}" if waiting else "")
+        waiting = [s for s in trace.subscriptions if s.canonical in hit_at and s.active]
+        waiting.sort(key=lambda s: (s.next_due_at is None, s.next_due_at))
+        yield "no message carries it yet" + (f"; next digest: {next_digest(waiting[0])}" if waiting else "")
 
 
 def _why_not(paper: Paper, trace: Trace, subscription: Subscription) -> str:

@@ -13,13 +13,15 @@ from zoneinfo import ZoneInfo
 from notifier.model import Cadence, DigestClock
 
 DAY = timedelta(days=1)
-# No clock's next digest is further away than this: a due time beyond it was computed under a clock that was wrong.
+MAILED = (Cadence.IMMEDIATE, Cadence.DAILY, Cadence.WEEKLY)
+# The cadences that go by a clock. No next digest is further away than this: a due time beyond it was computed under a
+# clock that was wrong.
 LONGEST_WAIT = {Cadence.DAILY: timedelta(hours=49), Cadence.WEEKLY: timedelta(days=9)}
 
 
 def next_due(clock: DigestClock, after: datetime) -> datetime | None:
-    """Return the first instant (UTC) strictly after `after` at which a digest is due; None for IMMEDIATE."""
-    if clock.cadence is Cadence.IMMEDIATE:
+    """Return the first instant (UTC) strictly after `after` at which a digest is due; None if it goes by no clock."""
+    if clock.cadence not in LONGEST_WAIT:
         return None
     day = after.astimezone(ZoneInfo(clock.timezone)).date() - DAY
     while True:
@@ -34,8 +36,8 @@ def period(clock: DigestClock, now: datetime) -> str:
 
     After an outage that is one period, however many were missed: one catch-up.
     """
-    if clock.cadence is Cadence.IMMEDIATE:
-        raise ValueError("an immediate digest belongs to a batch, not to a period")
+    if clock.cadence not in LONGEST_WAIT:
+        raise ValueError(f"a digest of cadence {clock.cadence} belongs to no period")
     day = now.astimezone(ZoneInfo(clock.timezone)).date() + DAY
     while True:
         due = _due_on(clock, day)

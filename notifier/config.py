@@ -33,7 +33,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from notifier.address import check_envelope, mailbox
 from notifier.deliver import check
 from notifier.errors import AddressError, ConfigError, QueryError
-from notifier.model import Cadence, DigestClock, First, Listing, Versions, Wish
+from notifier.model import Cadence, DigestClock, First, Listing, Quiet, Versions, Wish
 from notifier.parse import FORMATS, selector_problems
 from notifier.query import canonical, parse
 
@@ -219,6 +219,13 @@ class SubscriptionConfig(BaseModel):
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
     timezone: Zone | None = None
     versions: Versions = Versions.NEW
+    quiet: Quiet = Quiet.NOTHING
+
+    @model_validator(mode="after")
+    def _quiet_has_a_clock(self) -> SubscriptionConfig:
+        if self.quiet is not Quiet.NOTHING and self.cadence not in (Cadence.DAILY, Cadence.WEEKLY):
+            raise ValueError(f'quiet = "{self.quiet}" is for a daily or weekly cadence')
+        return self
 
 
 class Config(BaseSettings):
@@ -314,6 +321,7 @@ class Config(BaseSettings):
                 canonical=canonical(parse(each.query)),
                 clock=DigestClock(each.cadence, each.timezone or self.timezone, each.at, WEEKDAYS.index(each.weekday)),
                 versions=each.versions,
+                quiet=each.quiet,
             )
             for each in self.subscription
         ]

@@ -282,11 +282,13 @@ class Marks:
 
 
 class Cadence(StrEnum):
-    """When a subscription's hits are sent."""
+    """When a subscription's hits are sent by mail."""
 
     IMMEDIATE = "immediate"  # once per batch
     DAILY = "daily"  # at `at` local time, once per local calendar day
     WEEKLY = "weekly"  # at `at` local time on `weekday`
+    FEED = "feed"  # never by mail: its owner reads the private feed
+    PAUSED = "paused"  # not now: what is found meanwhile waits, and comes with the first digest afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +309,14 @@ class Versions(StrEnum):
     REVISED = "revised"  # and each later version, once
 
 
+class Quiet(StrEnum):
+    """What a daily or weekly subscription is sent when there is nothing to send."""
+
+    NOTHING = "nothing"
+    NOTE = "note"  # a short mail that says why: a weekend, a page that waits, one that could not be read
+    HEARTBEAT = "heartbeat"  # the same, once a week of silence
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """A subscription as its owner asks for it: `label` as typed, `canonical` its meaning."""
@@ -316,6 +326,7 @@ class Wish:
     canonical: str
     clock: DigestClock
     versions: Versions = Versions.NEW
+    quiet: Quiet = Quiet.NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,7 +446,7 @@ class SubscriberState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One query of one subscriber: `label` as typed, `canonical` its meaning, `next_due_at` None when immediate."""
+    """One query of one subscriber: `label` as typed, `canonical` its meaning; `next_due_at` None: by no clock."""
 
     subscription_id: SubscriptionId
     subscriber_id: SubscriberId
@@ -444,6 +455,7 @@ class Subscription:
     canonical: str
     clock: DigestClock
     versions: Versions
+    quiet: Quiet
     next_due_at: datetime | None
     active: bool
     origin: str

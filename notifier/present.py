@@ -45,6 +45,13 @@ OUTCOME_WORDS = {
     Outcome.STALE: "no new issue for longer than usual",
     Outcome.FAILED: "could not be read",
 }
+RHYTHM = {
+    Cadence.IMMEDIATE: "as they appear",
+    Cadence.DAILY: "every day",
+    Cadence.WEEKLY: "once a week",
+    Cadence.FEED: "as a feed",
+    Cadence.PAUSED: "not at present",
+}
 TROUBLE = {Outcome.STALE, Outcome.FAILED}
 
 NO_MARKS = Marks()
@@ -72,9 +79,7 @@ def digest(value: Digest, *, full: int | None = None, brief: int | None = None) 
         "papers": papers[:end],
         "titles": papers[end:],
         "more": total - last,
-        "rhythm": {Cadence.IMMEDIATE: "as they appear", Cadence.DAILY: "every day", Cadence.WEEKLY: "once a week"}[
-            value.cadence
-        ],
+        "rhythm": RHYTHM[value.cadence],
         "coverage": coverage(value.coverage, zone),
         "recipient": clean(value.recipient),
         "sender": clean(value.sender[0], PHRASE_MAX) or clean(value.sender[1]),

@@ -63,8 +63,13 @@ def test_an_outage_of_days_belongs_to_one_period() -> None:
     assert period(BERLIN, datetime(2026, 3, 10, 0, 30, tzinfo=UTC)) == "daily 2026-03-09"
 
 
+@pytest.mark.parametrize("cadence", [Cadence.FEED, Cadence.PAUSED])
+def test_a_cadence_without_mail_is_never_due(cadence: Cadence) -> None:
+    assert next_due(DigestClock(cadence, "UTC"), datetime(2026, 3, 2, tzinfo=UTC)) is None
+
+
 def test_an_immediate_digest_waits_for_no_time() -> None:
     immediate = DigestClock(Cadence.IMMEDIATE, "UTC")
     assert next_due(immediate, datetime(2026, 3, 2, tzinfo=UTC)) is None
-    with pytest.raises(ValueError, match="belongs to a batch"):
+    with pytest.raises(ValueError, match="belongs to no period"):
         period(immediate, datetime(2026, 3, 2, tzinfo=UTC))

@@ -15,7 +15,7 @@ from pathlib import Path
 from notifier.config import Config, load
 from notifier.daemon import Running, once, opened
 from notifier.daemon import site as serving
-from notifier.model import Cadence, DigestClock, OutboxState, Poll, Versions, Wish
+from notifier.model import Cadence, DigestClock, OutboxState, Poll, Quiet, Versions, Wish
 from notifier.query import canonical, parse
 from tests.servers.http import Site, site
 
@@ -119,6 +119,7 @@ class World:
         query: str,
         cadence: Cadence = Cadence.IMMEDIATE,
         versions: Versions = Versions.NEW,
+        quiet: Quiet = Quiet.NOTHING,
         **clock: object,
     ) -> None:
         """Subscribe as the operator would."""
@@ -126,6 +127,7 @@ class World:
             await running.store.subscribe(
                 Wish(
                     email=email, label=query, canonical=canonical(parse(query)), versions=versions,
+                    quiet=quiet,
                     clock=DigestClock(cadence, **{"timezone": "UTC", **clock}),
                 ),
                 origin="cli", now=self.now,

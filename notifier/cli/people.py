@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from notifier.account import next_digest
+from notifier.cadence import LONGEST_WAIT
 from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, address, clock_of, load_config, query_of, with_store
-from notifier.cli.screen import err, out, when
+from notifier.cli.screen import err, out
 from notifier.daemon import utc_now
 from notifier.model import (
     Cadence,
+    Quiet,
+    Subscription,
     Versions,
     Wish,
 )
@@ -36,6 +39,9 @@ def subscribe(
     versions: Annotated[
         Versions, typer.Option(help="Papers once, cross-lists too, or later versions too.")
     ] = Versions.NEW,
+    quiet: Annotated[
+        Quiet, typer.Option(help="What to send when nothing was found: nothing, a note, a note after a silent week.")
+    ] = Quiet.NOTHING,
 ) -> None:
     """Subscribe an address to a query. What was found before is not sent."""
     if not confirmed:
@@ -45,18 +51,16 @@ def subscribe(
         )
     chosen = load_config(config)
     clock = clock_of(chosen, cadence, at, weekday, timezone)
+    if quiet is not Quiet.NOTHING and cadence not in LONGEST_WAIT:
+        raise typer.BadParameter("only a daily or weekly digest has quiet days", param_hint="--quiet")
     meaning = canonical(query_of(query))
 
-    async def work(store: Store) -> datetime | None:
-        wish = Wish(email=address(email), label=query, canonical=meaning, clock=clock, versions=versions)
-        made = await store.subscribe(wish, origin="cli", now=utc_now())
-        return made.next_due_at
+    async def work(store: Store) -> Subscription:
+        wish = Wish(email=address(email), label=query, canonical=meaning, clock=clock, versions=versions, quiet=quiet)
+        return await store.subscribe(wish, origin="cli", now=utc_now())
 
-    due = with_store(chosen, work)
-    out.print(
-        f"{escape(email)} is subscribed to {escape(meaning)}; next digest: "
-        + (when(due) if due else "with the next batch")
-    )
+    made = with_store(chosen, work)
+    out.print(f"{escape(email)} is subscribed to {escape(meaning)}; next digest: {next_digest(made)}")
 
 
 @app.command(epilog="Example: `notifier unsubscribe me@example.org`")

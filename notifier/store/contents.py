@@ -37,7 +37,7 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
         token=row.token,
         period=row.period,
         cadence=Cadence(row.cadence),
-        timezone=next((s.timezone for s in mine if s.cadence == row.cadence), "UTC"),
+        timezone=next((s.timezone for s in sorted(mine, key=lambda s: s.cadence != row.cadence)), "UTC"),
         queued_at=row.queued_at,
         attempts=row.attempts,
         doubts=row.doubts,

@@ -92,7 +92,8 @@ class Digests:
             person = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
             if person is None:
                 return None
-            mine = [row for row in await subscriptions(connection, person.id) if row.active]
+            active = [row for row in await subscriptions(connection, person.id) if row.active]
+            mine = [row for row in active if again or row.cadence in cadence.MAILED]
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
             owed = await (_hits(connection, mine) if again else _owed(connection, mine, newest)) if mine else {}
             first = min((row.cursor for row in mine), default=newest)

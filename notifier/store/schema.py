@@ -237,6 +237,7 @@ subscription = Table(
     Column("weekday", Integer, nullable=False),
     Column("timezone", String(64), nullable=False),  # IANA
     Column("versions", String(8), nullable=False),  # new, cross or revised
+    Column("quiet", String(10), nullable=False),  # on a day without hits: nothing, note or heartbeat
     Column("began", Id, nullable=False),  # after this poll: nothing before it was ever owed
     Column("cursor", Id, nullable=False),  # hits of polls up to this one are digested or were never owed
     Column("next_due_at", Instant),  # None: when there is a hit

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
+    Cadence,
     QueryId,
     Subscriber,
     SubscriberId,
@@ -167,6 +168,7 @@ class Subscribers:
         values: dict[str, Any] = {
             "label": wish.label,
             "versions": wish.versions,
+            "quiet": wish.quiet,
             "cadence": clock.cadence,
             "at": clock.at,
             "weekday": clock.weekday,
@@ -176,7 +178,8 @@ class Subscribers:
         }
         if old is None or not old.active or to_clock(old) != clock:
             values["next_due_at"] = cadence.next_due(clock, now)
-        if old is None or not old.active:
+        # What a feed has shown already is not owed by mail.
+        if old is None or not old.active or old.cadence == Cadence.FEED != clock.cadence:
             values["cursor"] = values["began"] = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
         if old is None:
             await connection.execute(insert(table).values(subscriber_id=subscriber_id, query_id=query_id, **values))

@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.Column("weekday", sa.Integer(), nullable=False),
         sa.Column("timezone", sa.String(length=64), nullable=False),
         sa.Column("versions", sa.String(length=8), nullable=False),
+        sa.Column("quiet", sa.String(length=10), nullable=False),
         sa.Column("began", ID, nullable=False),
         sa.Column("cursor", ID, nullable=False),
         sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
