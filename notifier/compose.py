@@ -15,16 +15,25 @@ import email
 import email.policy
 import email.utils
 import hashlib
-import re
-from base64 import b64encode
-from collections.abc import Iterator
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import EmailPolicy
 from typing import cast
 
 from notifier import present
-from notifier.errors import AddressError, NotifierError
+from notifier.errors import NotifierError
+from notifier.header import (
+    ADDRESS,
+    LINE_MAX,
+    LIST_ID,
+    MESSAGE_ID,
+    WIRE,
+    checked,
+    encoded,
+    mailbox,
+    mailto,
+    unencoded,
+    uris,
+)
 from notifier.model import Cadence, Digest
 from notifier.templates import Templates
 
@@ -34,16 +43,8 @@ HTML_BUDGET = 80_000  # octets of the encoded HTML part; Gmail hides what is bey
 FULL_MAX = 20  # papers with abstract; then titles only
 FULL_MIN = 5  # papers with abstract that stay when titles must go
 BRIEF_MAX = 60  # titles; then "n more" with a link
-LINE_MAX = 998  # octets of a line without CRLF (RFC 5322 2.1.1)
-ENCODED_WORD_MAX = 75  # characters of one encoded-word (RFC 2047 2)
 SUBJECT_MAX = 90  # characters; phones show about 40, and those hold count and day
 SUBJECT_LABELS = 3
-
-ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+>")
-LIST_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
-URI = re.compile(r"(?:https?|mailto):[!#-;=?-Z\[\]_a-z~%]+")
-PLAIN_WORDS = re.compile(r"[A-Za-z0-9 !*+/,.;:()'-]*")  # header text that needs no encoding and is no syntax we use
 
 
 class ComposeError(NotifierError):
@@ -85,97 +86,30 @@ def subject(digest: Digest) -> str:
     labels = present.phrases(digest.labels, SUBJECT_LABELS)
     left = len(digest.labels) - len(labels)
     about = ", ".join(labels) + (f" + {left} more" if left > 0 and labels else "")
-    return _unencoded(present.clean(f"{head} · {about}" if about else head, SUBJECT_MAX))
+    return unencoded(present.clean(f"{head} · {about}" if about else head, SUBJECT_MAX))
 
 
 # --- header fields ----------------------------------------------------------------------------------------------------
-
-
-class _Wire(EmailPolicy):
-    """Writes header values exactly as given; the library would fold or encode the List-* ones."""
-
-    def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
-        if not re.fullmatch(r"[ -~]*(?:\r\n [ -~]+)*", value):
-            raise ValueError(f"{name} is not ready for the wire")
-        return name, value
-
-    def fold(self, name: str, value: str) -> str:
-        return f"{name}: {value}\r\n"
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        return self.fold(name, value).encode("ascii")
-
-
-WIRE = _Wire(linesep="\r\n", cte_type="7bit", utf8=False, max_line_length=78, raise_on_defect=True)
 
 
 def _headers(digest: Digest) -> dict[str, str]:
     """Return the header fields in the order to write them, values ready for the wire."""
     name, address = digest.sender
     fields = {
-        "From": _mailbox(name, _checked(ADDRESS, address, "sender")),
-        "To": _checked(ADDRESS, digest.recipient, "recipient"),
-        "Subject": _encoded(subject(digest), len("Subject: ")),
+        "From": mailbox(name, checked(ADDRESS, address, "sender")),
+        "To": checked(ADDRESS, digest.recipient, "recipient"),
+        "Subject": encoded(subject(digest), len("Subject: ")),
         "Date": email.utils.format_datetime(digest.date.astimezone(present.timezone(digest.timezone))),
-        "Message-ID": _checked(MESSAGE_ID, digest.message_id, "Message-ID"),
-        "List-Id": f"<{_checked(LIST_ID, digest.list_id.strip('<>'), 'List-Id')}>",
-        "List-Unsubscribe": _uris(digest.unsubscribe_url, _mailto(digest.unsubscribe_mailto)),
+        "Message-ID": checked(MESSAGE_ID, digest.message_id, "Message-ID"),
+        "List-Id": f"<{checked(LIST_ID, digest.list_id.strip('<>'), 'List-Id')}>",
+        "List-Unsubscribe": uris(digest.unsubscribe_url, mailto(digest.unsubscribe_mailto)),
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "List-Help": _uris(digest.help_url),
-        "List-Archive": _uris(digest.web_url),
+        "List-Help": uris(digest.help_url),
+        "List-Archive": uris(digest.web_url),
         "Auto-Submitted": "auto-generated",
         "MIME-Version": "1.0",
     }
     return {field: value for field, value in fields.items() if value}
-
-
-def _checked(pattern: re.Pattern[str], value: str, what: str) -> str:
-    """Return `value` if it is what the pattern describes; raises AddressError. Domains must come as A-labels."""
-    if not pattern.fullmatch(value) or len(value) > LINE_MAX - 50 or ".." in value:
-        raise AddressError(f"{what} {value!r:.200} cannot stand in a mail header")
-    return value
-
-
-def _mailbox(name: str, address: str) -> str:
-    shown = _unencoded(present.clean(name, 100))
-    if not shown:
-        return address
-    return f"{_encoded(shown, len('From: '), phrase=True)} <{address}>"
-
-
-def _mailto(address: str) -> str:
-    return address if not address or address.startswith("mailto:") else f"mailto:{address}"
-
-
-def _uris(*uris: str) -> str:
-    """Return `<uri>, <uri>` of the URIs that are there (RFC 2369 2); raises AddressError for one that is none."""
-    return ", ".join(f"<{_checked(URI, uri, 'link')}>" for uri in uris if uri)
-
-
-def _unencoded(text: str) -> str:
-    """Return header text in which nothing can be taken for an encoded-word, by any version of any parser."""
-    return text.replace("=?", "= ?")
-
-
-def _encoded(text: str, used: int, *, phrase: bool = False) -> str:
-    """Return text as it may stand in a header (RFC 2047), folded; `used` is the length of the field name so far."""
-    if text.isascii() and PLAIN_WORDS.fullmatch(text) and used + len(text) <= 76 and "  " not in text:
-        special = phrase and re.search(r"[^A-Za-z0-9 !*+/'-]", text)
-        return f'"{text}"' if special else text
-    return "\r\n ".join(_encoded_words(text, used))
-
-
-def _encoded_words(text: str, used: int) -> Iterator[str]:
-    """Yield encoded-words that hold whole characters each and fill their lines (RFC 2047 5)."""
-    piece = b""
-    for character in text:
-        octets = character.encode()
-        room = min(ENCODED_WORD_MAX, 76 - used) - len("=?utf-8?b??=")
-        if piece and -(-len(piece + octets) // 3) * 4 > room:
-            yield f"=?utf-8?b?{b64encode(piece).decode()}?="
-            piece, used = b"", 1
-        piece += octets
-    yield f"=?utf-8?b?{b64encode(piece).decode()}?="
 
 
 # --- the two parts ----------------------------------------------------------------------------------------------------

@@ -485,6 +485,29 @@ class OutboxState(StrEnum):
     HELD = "held"
 
 
+class LetterKind(StrEnum):
+    """What a letter is for; each kind has its pair of templates, `email/<kind>.txt` and `.html`."""
+
+    CONFIRM = "confirm"  # is this address yours, and do you want this?
+    ALARM = "alarm"  # to the operator: something needs a person
+    NOTE = "note"  # anything else that is said once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A mail that is no digest. There is one for each (recipient, key): "at most one a day" has a day in its key.
+
+    `key` has at most 80 characters.
+    `values` are what its templates may name, plain values only. `subscriber_id` is whose letter it is, if anybody's.
+    """
+
+    kind: LetterKind
+    recipient: str
+    key: str
+    values: Mapping[str, object]
+    subscriber_id: SubscriberId | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedMessage:
     """A message of the outbox with all that composing it needs; `content` once it was composed.
@@ -495,6 +518,7 @@ class QueuedMessage:
 
     outbox_id: OutboxId
     message_id: str
+    kind: str  # "digest", or the kind of a letter, whose content is there from the beginning
     recipient: str
     token: str
     period: str

@@ -27,10 +27,12 @@ from notifier.errors import AddressError, FetchError, NotifierError, PageError, 
 from notifier.feed import rss
 from notifier.files import replace_file
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
+from notifier.letter import compose_letter
 from notifier.model import (
     Channel,
     Envelope,
     FeedItem,
+    Letter,
     Listing,
     ListingState,
     Marks,
@@ -117,6 +119,18 @@ async def queue_digests(store: Store, head: Letterhead, now: datetime) -> int:
     if total:
         log.queued(total)
     return total
+
+
+async def post(store: Store, templates: Templates, head: Letterhead, letter: Letter, now: datetime) -> bool:
+    """Compose a letter and queue it; False when there is one for this recipient and key already.
+
+    It leaves with the next drain, before any digest. Raises AddressError or TemplateError.
+    """
+    if await store.has_letter(letter.recipient, letter.key):
+        return False
+    message_id = store.letter_name(letter, head.domain)
+    content = compose_letter(letter, message_id, head.sender, head.base_url, templates, now)
+    return await store.add_letter(letter, message_id, content, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

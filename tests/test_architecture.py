@@ -19,6 +19,8 @@ PURE = [
     "query",
     "match",
     "compose",
+    "header",
+    "letter",
     "bounce",
     "feed",
     "cadence",

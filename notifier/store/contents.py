@@ -21,7 +21,9 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
     message, delivery = schema.message, schema.delivery
     row = (
         await connection.execute(
-            select(message, schema.subscriber.c.token).join(schema.subscriber).where(message.c.id == outbox_id)
+            select(message, schema.subscriber.c.token)
+            .join(schema.subscriber, isouter=True)
+            .where(message.c.id == outbox_id)
         )
     ).one()
     carried = await connection.execute(
@@ -29,21 +31,22 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
         .where(delivery.c.message_id == outbox_id)
         .order_by(delivery.c.paper_id)
     )
-    mine = await subscriptions(connection, row.subscriber_id)
+    mine = await subscriptions(connection, row.subscriber_id) if row.kind == "digest" else []
     return QueuedMessage(
         outbox_id=outbox_id,
         message_id=row.message_id,
+        kind=row.kind,
         recipient=row.recipient,
-        token=row.token,
+        token=row.token or "",
         period=row.period,
-        cadence=Cadence(row.cadence),
+        cadence=Cadence(row.cadence or Cadence.IMMEDIATE),
         timezone=next((s.timezone for s in sorted(mine, key=lambda s: s.cadence != row.cadence)), "UTC"),
         queued_at=row.queued_at,
         attempts=row.attempts,
         doubts=row.doubts,
         papers=await papers(connection, by_paper({(p.paper_id, p.edition): p.query_ids for p in carried})),
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
-        coverage=await coverage(connection, row.poll_from, row.poll_to),
+        coverage=await coverage(connection, row.poll_from, row.poll_to) if row.kind == "digest" else (),
         content=row.content,
     )
 

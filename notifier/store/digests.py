@@ -31,7 +31,7 @@ from notifier.model import (
 from notifier.store import schema
 from notifier.store.contents import by_paper, coverage, papers, subscriptions
 from notifier.store.engine import Database
-from notifier.store.rows import to_clock
+from notifier.store.rows import domain_of, to_clock
 
 Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
 WANTED = {  # which hits a subscription's policy wants
@@ -100,6 +100,7 @@ class Digests:
             return QueuedMessage(
                 outbox_id=OutboxId(0),
                 message_id="<preview@localhost>",
+                kind="digest",
                 recipient=email,
                 token=person.token,
                 period="preview",
@@ -155,6 +156,7 @@ class Digests:
             cadence=first.cadence,
             state=OutboxState.QUEUED,
             recipient=first.email,
+            domain=domain_of(first.email),
             poll_from=min(row.cursor for row in group),
             poll_to=newest,
             queued_at=now,

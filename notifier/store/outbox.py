@@ -9,6 +9,8 @@ The commit points after `queue_digests`, in the order a message meets them:
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +19,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import (
+    Letter,
     OutboxId,
     OutboxState,
     QueuedMessage,
@@ -28,8 +31,10 @@ from notifier.retry import IMPOSSIBLE_WAIT, MAX_DOUBTS, next_attempt
 from notifier.store import schema
 from notifier.store.contents import queued
 from notifier.store.engine import Database
+from notifier.store.rows import domain_of
 
 UNDER_WAY = (OutboxState.CLAIMED, OutboxState.IN_DOUBT)
+DIGEST = "digest"  # the kind of a message that is no letter
 SUPPRESS_AFTER = 5  # messages refused for one recipient in a row
 NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
 
@@ -41,6 +46,41 @@ class Outbox:
         self._database = database
         self._secret = secret
 
+    def letter_name(self, letter: Letter, domain: str) -> str:
+        """Return the Message-ID of a letter: one for each recipient and key."""
+        name = hmac.new(self._secret, f"letter\n{letter.recipient}\n{letter.key}".encode(), hashlib.sha256)
+        return f"<{name.hexdigest()[:32]}@{domain}>"
+
+    async def add_letter(self, letter: Letter, message_id: str, content: bytes, now: datetime) -> bool:
+        """Queue a composed letter; False when this recipient and key had one already, whatever became of it."""
+        added = self._database.insert(schema.message).values(
+            message_id=message_id,
+            kind=letter.kind,
+            subscriber_id=letter.subscriber_id,
+            period=letter.key,
+            cadence="",
+            state=OutboxState.QUEUED,
+            recipient=letter.recipient,
+            domain=domain_of(letter.recipient),
+            poll_from=0,
+            poll_to=0,
+            queued_at=now,
+            next_attempt_at=now,
+            attempts=0,
+            doubts=0,
+            content=content,
+            reply="",
+        )
+        async with self._database.write() as connection:
+            return bool((await connection.execute(added.on_conflict_do_nothing())).rowcount)
+
+    async def has_letter(self, recipient: str, key: str) -> bool:
+        """Tell whether there is a letter for this recipient and key."""
+        message = schema.message
+        mine = select(message.c.id).where(schema.LETTER, message.c.recipient == recipient, message.c.period == key)
+        async with self._database.read() as connection:
+            return (await connection.execute(mine)).first() is not None
+
     async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[QueuedMessage]:
         """Lease up to `limit` messages whose time has come, oldest first, with all that composing them needs."""
         message = schema.message
@@ -49,9 +89,9 @@ class Outbox:
         async with self._database.write() as connection:
             wanted = (
                 select(message.c.id)
-                .join(schema.subscriber)
-                .where(waiting, schema.subscriber.c.state == SubscriberState.CONFIRMED)
-                .order_by(message.c.next_attempt_at, message.c.id)
+                .join(schema.subscriber, isouter=True)
+                .where(waiting, or_(message.c.kind != DIGEST, schema.subscriber.c.state == SubscriberState.CONFIRMED))
+                .order_by(message.c.kind == DIGEST, message.c.next_attempt_at, message.c.id)
                 .limit(limit)
                 .with_for_update(of=message, skip_locked=True)
             )
@@ -217,19 +257,20 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
     if state in (OutboxState.SENT, OutboxState.FAILED):
         values |= {"settled_at": now, "content": None}
     await connection.execute(update(schema.message).where(schema.message.c.id == row.id).values(values))
-    await connection.execute(
-        update(schema.subscriber).where(schema.subscriber.c.id == row.subscriber_id).values(person)
-    )
+    if row.subscriber_id is not None:
+        await connection.execute(
+            update(schema.subscriber).where(schema.subscriber.c.id == row.subscriber_id).values(person)
+        )
     if back:
         await _return_papers(connection, row.id)
     return state
 
 
 async def call_back(connection: AsyncConnection, subscriber_id: int, why: str, now: datetime) -> None:
-    """Fail every message to a subscriber that is not under its final dot; its papers are owed again."""
+    """Fail every digest to a subscriber that is not under its final dot; its papers are owed again."""
     message = schema.message
     waiting = message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED])
-    asked = select(message.c.id).where(message.c.subscriber_id == subscriber_id, waiting)
+    asked = select(message.c.id).where(message.c.subscriber_id == subscriber_id, waiting, message.c.kind == DIGEST)
     for number in (await connection.execute(asked)).scalars().all():
         values = {"state": OutboxState.FAILED, "reply": why, "settled_at": now, "content": None}
         await connection.execute(update(message).where(message.c.id == number).values(values))

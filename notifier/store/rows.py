@@ -38,6 +38,11 @@ def guid(strongest_key: str) -> str:
     return uuid.uuid5(GUIDS, strongest_key).urn
 
 
+def domain_of(address: str) -> str:
+    """Return the domain of a mail address as messages are sorted by."""
+    return address.rpartition("@")[2].lower()[:255]
+
+
 def paper_values(paper: Paper) -> dict[str, Any]:
     """The columns of `paper` that hold the value itself."""
     values = {name: getattr(paper, name) for name in PAPER_FIELDS}

@@ -261,22 +261,30 @@ hit = Table(
     sqlite_with_rowid=False,
 )
 
+# The conditions of partial indexes, in the words that queries must repeat for an index to be used.
+WAITING = text("state IN ('queued', 'deferred')")
+LETTER = text("kind <> 'digest'")
+WAITING_LETTER = text("kind <> 'digest' AND state IN ('queued', 'deferred')")
+
 message = Table(
     "message",
     metadata,
     _id(),
     Column("message_id", Text, nullable=False, unique=True),
-    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
-    Column("period", String(80), nullable=False),
-    Column("cadence", String(10), nullable=False),
+    Column("kind", String(10), nullable=False, server_default="digest"),  # digest, or the kind of a letter
+    Column("subscriber_id", Id, ForeignKey("subscriber.id")),  # None: a letter to somebody who is none
+    Column("period", String(80), nullable=False),  # of a letter: its key
+    Column("cadence", String(10), nullable=False),  # of a letter: ""
     Column("state", String(10), nullable=False),
     Column("recipient", String(320), nullable=False),
+    Column("domain", String(255), nullable=False, server_default=""),  # of the recipient
     Column("poll_from", Id, nullable=False),  # covers the polls after this one ..
     Column("poll_to", Id, nullable=False),  # .. up to this one
     Column("queued_at", Instant, nullable=False),
     Column("next_attempt_at", Instant, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("doubts", Integer, nullable=False),  # attempts left without an answer after the final dot
+    Column("crashes", Integer, nullable=False, server_default="0"),  # times its owner died over it in a row
     Column("owner", Text),
     Column("lease_until", Instant),
     Column("content", LargeBinary),  # the bytes of every attempt; dropped when settled
@@ -284,8 +292,31 @@ message = Table(
     Column("reply", Text, nullable=False),
     Column("settled_at", Instant),
     UniqueConstraint("subscriber_id", "period"),
+    Index("uq_message_letter", "recipient", "period", unique=True, sqlite_where=LETTER, postgresql_where=LETTER),
     Index("ix_message_state_next_attempt_at", "state", "next_attempt_at"),
+    Index("ix_message_waiting", "domain", "next_attempt_at", "id", sqlite_where=WAITING, postgresql_where=WAITING),
+    Index("ix_message_letters", "next_attempt_at", sqlite_where=WAITING_LETTER, postgresql_where=WAITING_LETTER),
     sqlite_autoincrement=True,
+)
+
+domain = Table(  # recipient domains whose rate is limited: the next message may leave at this instant
+    "domain",
+    metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("free_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+relay = Table(  # relays that would not talk to us: the circuit breaker
+    "relay",
+    metadata,
+    Column("relay", String(300), primary_key=True),
+    Column("failures", Integer, nullable=False),  # in a row; 0: it works
+    Column("rests_until", Instant),  # the next probe
+    Column("since", Instant),  # of the first failure
+    Column("permanent", Boolean, nullable=False),  # a person must mend it: login, TLS
+    Column("code", Integer),
+    Column("reason", Text, nullable=False),
 )
 
 delivery = Table(  # a paper reaches a subscriber in one message; NULL: that message was given up, owed again

@@ -106,17 +106,20 @@ def upgrade() -> None:
         "message",
         sa.Column("id", ID, autoincrement=True, nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
-        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False, server_default="digest"),
+        sa.Column("subscriber_id", ID, nullable=True),
         sa.Column("period", sa.String(length=80), nullable=False),
         sa.Column("cadence", sa.String(length=10), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("recipient", sa.String(length=320), nullable=False),
+        sa.Column("domain", sa.String(length=255), nullable=False, server_default=""),
         sa.Column("poll_from", ID, nullable=False),
         sa.Column("poll_to", ID, nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("doubts", sa.Integer(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("content", sa.LargeBinary(), nullable=True),
@@ -130,6 +133,33 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_message_state_next_attempt_at", "message", ["state", "next_attempt_at"], unique=False)
+    letter, waiting = "kind <> 'digest'", "state IN ('queued', 'deferred')"
+    for name, columns, unique, where in (
+        ("uq_message_letter", ["recipient", "period"], True, letter),
+        ("ix_message_waiting", ["domain", "next_attempt_at", "id"], False, waiting),
+        ("ix_message_letters", ["next_attempt_at"], False, f"{letter} AND {waiting}"),
+    ):
+        op.create_index(
+            name, "message", columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        )
+    op.create_table(
+        "domain",
+        sa.Column("domain", sa.String(length=255), nullable=False),
+        sa.Column("free_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("domain", name=op.f("pk_domain")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "relay",
+        sa.Column("relay", sa.String(length=300), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("rests_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("permanent", sa.Boolean(), nullable=False),
+        sa.Column("code", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("relay", name=op.f("pk_relay")),
+    )
 
     op.create_table(
         "paper",
