@@ -71,6 +71,15 @@ class QueryError(NotifierError):
         super().__init__(f"column {column}: {reason}{hint}")
 
 
+class CostlyQuery(NotifierError):
+    """A query would have to read `papers` papers closely to be answered, and may read `most`."""
+
+    def __init__(self, papers: int, most: int) -> None:
+        self.papers = papers
+        self.most = most
+        super().__init__(f"the query would read {papers} papers closely; the limit is {most}")
+
+
 class AddressError(NotifierError):
     """A mail address cannot be used as an envelope or header address."""
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.errors import QueryError
-from notifier.match import QuerySet, explain, marks, match
+from notifier.match import Corpus, QuerySet, explain, marks, match
 from notifier.model import Paper, QueryId
 from notifier.query import canonical, parse
 
@@ -231,6 +231,8 @@ def test_the_engine_finds_what_the_slow_evaluator_finds(batch: list[Paper], quer
     assert {(hit.query, hit.paper) for hit in match(batch, again)} == expected, (
         "the canonical text means something else"
     )
+    corpus = Corpus(batch)
+    assert {(number, place) for number, query in known.items() for place in corpus.match(query)} == expected
     for number, query in known.items():
         assert parse(canonical(query)) == query
         for place, paper in enumerate(batch):
@@ -299,3 +301,5 @@ def test_a_batch_finds_what_reading_each_paper_finds(
         if explain(query, paper).matched
     }
     assert {(hit.query, hit.paper) for hit in match(batch, queries)} == expected
+    corpus = Corpus(batch)
+    assert {(number, place) for number, query in queries.items() for place in corpus.match(query)} == expected
