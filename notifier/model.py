@@ -16,6 +16,7 @@ PaperId = NewType("PaperId", int)
 QueryId = NewType("QueryId", int)
 SubscriberId = NewType("SubscriberId", int)
 SubscriptionId = NewType("SubscriptionId", int)
+WishId = NewType("WishId", int)
 PollId = NewType("PollId", int)
 OutboxId = NewType("OutboxId", int)
 
@@ -330,6 +331,15 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A wish that somebody made on the site at `asked_at`, and that its address has not confirmed."""
+
+    wish_id: WishId
+    wish: Wish
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen."""
 
@@ -439,6 +449,7 @@ class Trace:
 class SubscriberState(StrEnum):
     """Whether a subscriber is sent mail."""
 
+    PENDING = "pending"  # somebody asked in their name; they have not confirmed
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"  # by their own wish: only they or the operator by hand undo it
     SUPPRESSED = "suppressed"  # the relay refused the recipient again and again

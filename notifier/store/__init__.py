@@ -1,8 +1,9 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
-`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `digests` (what is owed
-becomes a message), `outbox` (the commit points of sending), `quarantine` (pages that kill the parser), `hosts`
-(when each may be asked again), `archive` (reading only). Open it with `open_store`.
+`Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
+nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending),
+`quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `archive` (reading only). Open it
+with `open_store`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
-from notifier.store.subscribers import Subscribers
+from notifier.store.wishes import Wishes
 
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Subscribers, Digests, Outbox, Quarantine, Archive):
+class Store(Papers, Hosts, Wishes, Digests, Outbox, Quarantine, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:

@@ -217,7 +217,7 @@ subscriber = Table(
     metadata,
     _id(),
     Column("email", String(320), nullable=False, unique=True),
-    Column("state", String(12), nullable=False),  # confirmed, unsubscribed, suppressed
+    Column("state", String(12), nullable=False),  # pending, confirmed, unsubscribed, suppressed
     Column("since", Instant, nullable=False),  # of the state
     Column("token", String(64), nullable=False, unique=True),  # what links are derived from; changing it revokes them
     Column("refusals", Integer, nullable=False),  # messages refused for this recipient in a row
@@ -246,6 +246,24 @@ subscription = Table(
     UniqueConstraint("subscriber_id", "query_id"),
     Index("ix_subscription_due", "active", "next_due_at"),
     Index("ix_subscription_query_id", "query_id"),
+    sqlite_autoincrement=True,
+)
+
+wish = Table(  # a subscription that was asked for on the site, until its address confirms it
+    "wish",
+    metadata,
+    _id(),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
+    Column("cadence", String(10), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("versions", String(8), nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    UniqueConstraint("subscriber_id", "canonical"),
+    Index("ix_wish_asked_at", "asked_at"),
     sqlite_autoincrement=True,
 )
 

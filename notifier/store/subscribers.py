@@ -152,6 +152,9 @@ class Subscribers:
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
             away = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
             await connection.execute(away.values(cursor=newest, began=newest))
+        if row.state == SubscriberState.UNSUBSCRIBED:  # what it left stays ended: only what is asked for now begins
+            ended = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
+            await connection.execute(ended.values(active=False))
         return SubscriberId(row.id)
 
     async def _subscribe(

@@ -232,6 +232,25 @@ def upgrade() -> None:
     op.create_index("ix_subscription_query_id", "subscription", ["query_id"], unique=False)
 
     op.create_table(
+        "wish",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("canonical", sa.Text(), nullable=False),
+        sa.Column("cadence", sa.String(length=10), nullable=False),
+        sa.Column("at", sa.Time(), nullable=False),
+        sa.Column("weekday", sa.Integer(), nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("versions", sa.String(length=8), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_wish_subscriber_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_wish")),
+        sa.UniqueConstraint("subscriber_id", "canonical", name=op.f("uq_wish_subscriber_id_canonical")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_wish_asked_at", "wish", ["asked_at"], unique=False)
+
+    op.create_table(
         "delivery",
         sa.Column("subscriber_id", ID, nullable=False),
         sa.Column("paper_id", ID, nullable=False),
