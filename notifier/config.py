@@ -33,9 +33,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from notifier.address import check_envelope, mailbox
 from notifier.deliver import check
 from notifier.errors import AddressError, ConfigError, QueryError
+from notifier.mailbox import place
 from notifier.model import Cadence, DigestClock, First, Listing, Quiet, Versions, Wish
 from notifier.parse import FORMATS, selector_problems
 from notifier.query import canonical, parse
+from notifier.verp import LONGEST_NAME
 
 PREFIX = "NOTIFIER_"
 OUTSIDE = {"NOTIFIER_CONFIG", "NOTIFIER_CAPTURES"}  # variables of the command line and of the tests, not options
@@ -112,6 +114,29 @@ def _sender(value: str) -> str:
     return value
 
 
+def _return_path(value: str) -> str:
+    if not value:
+        return ""
+    try:
+        value = check_envelope(value)
+    except AddressError as fault:
+        raise ValueError(str(fault)) from None
+    name = value.rpartition("@")[0]
+    if "+" in name or len(name) > LONGEST_NAME:
+        raise ValueError(f'before the @ there is no "+", and at most {LONGEST_NAME} characters: a tag is added')
+    return value
+
+
+def _imap(value: str) -> str:
+    if not value:
+        return ""
+    try:
+        place(value)
+    except ValueError as fault:
+        raise ValueError(str(fault)) from None
+    return value
+
+
 def _query(value: str) -> str:
     try:
         parse(value)
@@ -169,6 +194,25 @@ class MailConfig(BaseModel):
     @model_validator(mode="after")
     def _relay_is_usable(self) -> MailConfig:
         check(self.relay, user=self.user, password=self.password.get_secret_value(), starttls=self.encryption)
+        return self
+
+
+class BouncesConfig(BaseModel):
+    """Where what comes back is read."""
+
+    model_config = _STRICT
+    address: Annotated[str, AfterValidator(_return_path)] = ""
+    maildir: Path | None = None
+    imap: Annotated[str, AfterValidator(_imap)] = ""
+    password: SecretStr = SecretStr("")
+    poll: Annotated[Span, Field(ge=timedelta(seconds=10), le=timedelta(days=1))] = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _is_read(self) -> BouncesConfig:
+        if self.maildir and self.imap:
+            raise ValueError("bounces come from one mailbox: name maildir or imap, not both")
+        if self.address and not (self.maildir or self.imap):
+            raise ValueError("nobody would read what comes back to the address: name its maildir or imap too")
         return self
 
 
@@ -239,6 +283,7 @@ class Config(BaseSettings):
     feeds: Path = Path("feeds")
     templates: Path | None = None
     mail: MailConfig = MailConfig()
+    bounces: BouncesConfig = BouncesConfig()
     web: WebConfig = WebConfig()
     listing: tuple[ListingConfig, ...] = ()
     subscription: tuple[SubscriptionConfig, ...] = ()
@@ -329,6 +374,7 @@ class Config(BaseSettings):
 
 TABLES: dict[str, type[BaseModel]] = {
     "mail": MailConfig,
+    "bounces": BouncesConfig,
     "web": WebConfig,
     "listing": ListingConfig,
     "subscription": SubscriptionConfig,

@@ -11,17 +11,30 @@ from dataclasses import dataclass
 
 from notifier.errors import QueryError
 from notifier.match import marks
-from notifier.model import Digest, DigestEntry, QueryId, QueuedMessage
+from notifier.model import Digest, DigestEntry, OutboxId, QueryId, QueuedMessage
 from notifier.query import Query, parse
+from notifier.verp import Purpose, tagged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """What all digests of this installation share; `link(purpose, token)` makes a person's link."""
+    """What all digests of this installation share; `link(purpose, token)` makes a person's link.
+
+    `bounces` is the mailbox that reports come back to; "" when nobody reads any.
+    """
 
     base_url: str
     sender: tuple[str, str]
     link: Callable[[str, str], str]
+    bounces: str = ""
+
+    def return_path(self, number: OutboxId) -> str:
+        """Return the envelope sender of a message: one of its own where reports are read (VERP)."""
+        return tagged(self.bounces, Purpose.BOUNCE, number, self.link) if self.bounces else self.sender[1]
+
+    def unsubscribe_mailto(self, number: OutboxId) -> str:
+        """Return the address that ends all mail to whom a message went to; "" where nobody reads such mail."""
+        return tagged(self.bounces, Purpose.UNSUBSCRIBE, number, self.link) if self.bounces else ""
 
     @property
     def domain(self) -> str:
@@ -57,7 +70,7 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         coverage=message.coverage,
         list_id=f"papers.{head.domain}",
         unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
-        unsubscribe_mailto="",  # nobody reads such mail yet: a link that does nothing is worse than none
+        unsubscribe_mailto=head.unsubscribe_mailto(message.outbox_id),
         web_url=f"{head.base_url}/digests/{copy}",
         feed_url=f"{head.base_url}/feeds/papers.rss",
         help_url=f"{head.base_url}/",

@@ -124,3 +124,7 @@ class RelayTrouble(NotifierError):
         self.code = code
         self.permanent = permanent
         super().__init__(f"{relay}: {reason}")
+
+
+class MailboxTrouble(NotifierError):
+    """The mailbox that mail comes back to cannot be read; the message names it and what was said."""

@@ -452,7 +452,7 @@ class SubscriberState(StrEnum):
     PENDING = "pending"  # somebody asked in their name; they have not confirmed
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"  # by their own wish: only they or the operator by hand undo it
-    SUPPRESSED = "suppressed"  # the relay refused the recipient again and again
+    SUPPRESSED = "suppressed"  # mail to them comes back again and again, or they called it spam
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -612,6 +612,59 @@ class Reply:
     verdict: Verdict
     code: int | None
     text: str
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+
+
+class BounceKind(StrEnum):
+    """What a mail to the return path says of a message, or asks for."""
+
+    HARD = "hard"  # the mailbox is not there
+    SOFT = "soft"  # it could not take the message in time: full, or in trouble
+    COMPLAINT = "complaint"  # its owner called the message spam
+    REFUSED = "refused"  # we, or what we wrote, are not wanted there: the recipient is not to blame
+    DELAYED = "delayed"  # it is still being tried
+    DELIVERED = "delivered"
+    AUTOREPLY = "autoreply"  # a machine that answers for a person who is away
+    UNSUBSCRIBE = "unsubscribe"  # sent to an address whose only meaning this is
+    UNKNOWN = "unknown"  # for a person to look at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a mail that came back says. All of it is the claim of a stranger, until a signed tag shows who it is about.
+
+    `status` is an enhanced status code (RFC 3463) or "", `message_id` that of the message it is about. `came_to` are
+    the addresses this mail was sent to, `went_from` the fields of the returned message that name our own addresses.
+    """
+
+    kind: BounceKind
+    recipient: str = ""
+    status: str = ""
+    diagnostic: str = ""
+    message_id: str = ""
+    came_to: str = ""
+    went_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """A stored report: `email` whom it is about, None where that is not certain; `counted`: it was held against them.
+
+    `kept` is whether the mail itself is stored, for a person to look at.
+    """
+
+    number: int
+    received_at: datetime
+    kind: BounceKind
+    email: str | None
+    recipient: str
+    status: str
+    diagnostic: str
+    counted: bool
+    kept: bool
+    suppressed: bool = False
 
 
 # --- feeds ------------------------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ async def _offer(desk: Desk, message: QueuedMessage, content: bytes) -> Counter[
         if not await desk.store.mark_in_doubt(message.outbox_id, desk.owner):
             raise _WithdrawnError(message.message_id)
 
-    envelope = Envelope(message.message_id, desk.head.sender[1], message.recipient, content)
+    envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
     try:
         reply = await desk.relay.offer(envelope, in_doubt)
     except _WithdrawnError:

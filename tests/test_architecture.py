@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "notifier"
-EDGES = {"store", "config", "log", "fetch", "deliver", "web", "daemon", "cli", "pipeline"}
+EDGES = {"store", "config", "log", "fetch", "deliver", "mailbox", "web", "daemon", "cli", "pipeline"}
 PURE = [
     "parse",
     "retry",
@@ -22,6 +22,7 @@ PURE = [
     "header",
     "letter",
     "bounce",
+    "verp",
     "feed",
     "cadence",
     "rhythm",

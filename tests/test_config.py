@@ -153,6 +153,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 NONE_BY_DEFAULT = {
     ("", "templates"),
+    ("bounces", "address"),
+    ("bounces", "maildir"),
+    ("bounces", "imap"),
     ("subscription", "timezone"),
     ("listing", "selectors"),
     ("listing", "compare_with"),

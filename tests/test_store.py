@@ -227,15 +227,16 @@ async def test_g3_a_message_left_in_doubt_again_and_again_is_held(database: str)
         assert state is OutboxState.HELD
 
 
-async def test_g3_five_refusals_in_a_row_suppress_a_recipient(database: str) -> None:
+async def test_g3_refusals_on_five_days_suppress_a_recipient(database: str) -> None:
     async with open_store(database) as store:
         await subscribed(store)
         for n in range(1, 6):
+            now = NOW + timedelta(days=n)
             await record(store, batch(n))
-            await store.queue_digests(NOW, "example.org")
-            (message,) = await store.claim("me", NOW, LEASE, 10)
+            await store.queue_digests(now, "example.org")
+            (message,) = await store.claim("me", now, LEASE, 10)
             refused = Reply(Verdict.REFUSED_RECIPIENT, 550, "5.1.1 no such user")
-            assert await store.settle(message.outbox_id, refused, NOW, resend=True) is OutboxState.FAILED
+            assert await store.settle(message.outbox_id, refused, now, resend=True) is OutboxState.FAILED
         assert (await store.subscriber("reader@example.org")).state == "suppressed"
         await record(store, batch(6))
         assert (await store.queue_digests(NOW, "example.org")).groups == 0

@@ -16,9 +16,8 @@ from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, address, load_config, query_of, with_store
 from notifier.cli.screen import err, marked, out
 from notifier.compose import compose
-from notifier.config import sender_parts
-from notifier.daemon import utc_now
-from notifier.digest import Letterhead, digest
+from notifier.daemon import letterhead, utc_now
+from notifier.digest import digest
 from notifier.errors import NotifierError
 from notifier.model import (
     StoredPaper,
@@ -53,7 +52,7 @@ def preview(
             raise NotifierError(f"{email} is not subscribed: `notifier subscribe {email} QUERY --confirmed`")
         if not message.papers:
             return None
-        head = Letterhead(base_url=chosen.base_url, sender=sender_parts(chosen.mail.sender), link=store.link)
+        head = letterhead(chosen, store)
         templates = Templates(chosen.path(chosen.templates) if chosen.templates else None, log.template_broken)
         return compose(digest(message, head), templates)
 

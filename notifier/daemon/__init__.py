@@ -9,8 +9,8 @@ next start. Its rooms: `opening` (what is open), `steps` (what is done again and
 
 from __future__ import annotations
 
-from notifier.daemon.opening import Clock, Running, opened, utc_now
+from notifier.daemon.opening import Clock, Running, letterhead, opened, utc_now
 from notifier.daemon.run import on_signals, run
 from notifier.daemon.steps import once
 
-__all__ = ["Clock", "Running", "on_signals", "once", "opened", "run", "utc_now"]
+__all__ = ["Clock", "Running", "letterhead", "on_signals", "once", "opened", "run", "utc_now"]

@@ -68,7 +68,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             store=store,
             relay=sending,
             templates=Templates(overrides, log.template_broken),
-            head=Letterhead(base_url=config.base_url, sender=sender_parts(config.mail.sender), link=store.link),
+            head=letterhead(config, store),
             owner=f"{socket.gethostname()}:{os.getpid()}",
             resend=resend,
             clock=clock,
@@ -77,3 +77,13 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         yield Running(
             config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
         )  # fmt: skip
+
+
+def letterhead(config: Config, store: Store) -> Letterhead:
+    """Return what all digests of an installation share."""
+    return Letterhead(
+        base_url=config.base_url,
+        sender=sender_parts(config.mail.sender),
+        link=store.link,
+        bounces=config.bounces.address,
+    )

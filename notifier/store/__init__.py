@@ -1,9 +1,9 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
-nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending),
-`quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `archive` (reading only). Open it
-with `open_store`.
+nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending), `bounces`
+(what comes back), `quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `archive` (reading
+only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from notifier.errors import StoreError
 from notifier.store import schema
 from notifier.store.archive import Archive
+from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.hosts import Hosts
@@ -30,7 +31,7 @@ from notifier.store.wishes import Wishes
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Wishes, Digests, Outbox, Quarantine, Archive):
+class Store(Papers, Hosts, Wishes, Digests, Outbox, Bounces, Quarantine, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import (
+    BounceKind,
     Letter,
     OutboxId,
     OutboxState,
@@ -32,10 +33,10 @@ from notifier.store import schema
 from notifier.store.contents import queued
 from notifier.store.engine import Database
 from notifier.store.rows import domain_of
+from notifier.store.score import count, went_well
 
 UNDER_WAY = (OutboxState.CLAIMED, OutboxState.IN_DOUBT)
 DIGEST = "digest"  # the kind of a message that is no letter
-SUPPRESS_AFTER = 5  # messages refused for one recipient in a row
 NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
 
 
@@ -230,13 +231,9 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
     person: dict[str, Any] = {"health": f"{reply.code or ''} {reply.text}".strip()[:500]}
     text, state, again, back = reply.text[:2000], OutboxState.FAILED, None, False
     if reply.verdict is Verdict.SENT:
-        state, person = OutboxState.SENT, {"health": "", "refusals": 0}
+        state, person = OutboxState.SENT, {}
     elif reply.verdict is Verdict.REFUSED_RECIPIENT:
         back = True
-        refusals = await connection.scalar(select(schema.subscriber.c.refusals).filter_by(id=row.subscriber_id)) or 0
-        person["refusals"] = refusals + 1
-        if refusals + 1 >= SUPPRESS_AFTER:
-            person |= {"state": SubscriberState.SUPPRESSED, "since": now}
     elif reply.verdict is Verdict.REFUSED_MESSAGE:
         state = OutboxState.HELD  # our fault, not the reader's: a person looks at it
     else:
@@ -257,12 +254,20 @@ async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now:
     if state in (OutboxState.SENT, OutboxState.FAILED):
         values |= {"settled_at": now, "content": None}
     await connection.execute(update(schema.message).where(schema.message.c.id == row.id).values(values))
-    if row.subscriber_id is not None:
+    if person and row.subscriber_id is not None:
         await connection.execute(
             update(schema.subscriber).where(schema.subscriber.c.id == row.subscriber_id).values(person)
         )
     if back:
         await _return_papers(connection, row.id)
+    if row.subscriber_id is None:
+        return state
+    if reply.verdict is Verdict.SENT:
+        await went_well(connection, row.subscriber_id, now)
+    elif reply.verdict is Verdict.REFUSED_RECIPIENT:
+        counted = await count(connection, row.subscriber_id, BounceKind.HARD, person["health"], now)
+        if counted.suppressed:
+            await call_back(connection, row.subscriber_id, "suppressed before it was sent", now)
     return state
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -220,8 +221,9 @@ subscriber = Table(
     Column("state", String(12), nullable=False),  # pending, confirmed, unsubscribed, suppressed
     Column("since", Instant, nullable=False),  # of the state
     Column("token", String(64), nullable=False, unique=True),  # what links are derived from; changing it revokes them
-    Column("refusals", Integer, nullable=False),  # messages refused for this recipient in a row
-    Column("health", Text, nullable=False),  # the relay's last words, "" when all is well
+    Column("bounce_score", Float, nullable=False),  # see store/score.py
+    Column("bounced_at", Instant),  # when the score last grew
+    Column("health", Text, nullable=False),  # the last words about a failed delivery, "" when all is well
     sqlite_autoincrement=True,
 )
 
@@ -353,4 +355,22 @@ delivery = Table(  # a paper reaches a subscriber in one message; NULL: that mes
         postgresql_where=text("message_id IS NULL"),
     ),
     sqlite_with_rowid=False,
+)
+
+bounce = Table(  # a mail that came back, and what it was taken for; outlives the message and the reader it is about
+    "bounce",
+    metadata,
+    _id(),
+    Column("content_hash", String(64), nullable=False, unique=True),  # the same mail counts once
+    Column("received_at", Instant, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("subscriber_id", Id),  # None: nobody is named with certainty
+    Column("outbox_id", Id),
+    Column("recipient", Text, nullable=False),  # as the mail names it: a claim
+    Column("status", String(16), nullable=False),  # RFC 3463
+    Column("diagnostic", Text, nullable=False),
+    Column("counted", Boolean, nullable=False),  # whether the score grew
+    Column("content", LargeBinary),  # of what a person should look at
+    Index("ix_bounce_received_at", "received_at"),
+    sqlite_autoincrement=True,
 )

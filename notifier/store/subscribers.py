@@ -30,6 +30,7 @@ from notifier.store import schema
 from notifier.store.engine import Database
 from notifier.store.outbox import call_back
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
+from notifier.store.score import HEALTHY
 
 TOKEN_BYTES = 20  # 160 bits
 SIGNATURE_BYTES = 16  # 128 bits
@@ -87,7 +88,7 @@ class Subscribers:
         """End all mail to an address at once; return whether it was subscribed. Messages not begun are never sent."""
         async with self._database.write() as connection:
             row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
-            return row is not None and await _leave(connection, SubscriberId(row.id), row.state, now)
+            return row is not None and await leave(connection, SubscriberId(row.id), row.state, now)
 
     async def subscriber(self, email: str) -> Subscriber | None:
         """Return the subscriber with this address, whatever its state."""
@@ -129,7 +130,7 @@ class Subscribers:
         """End all mail to a subscriber, on their own wish."""
         async with self._database.write() as connection:
             row = (await connection.execute(select(schema.subscriber).filter_by(id=subscriber_id))).one()
-            await _leave(connection, subscriber_id, row.state, now)
+            await leave(connection, subscriber_id, row.state, now)
 
     async def come_back(self, subscriber_id: SubscriberId, now: datetime) -> None:
         """Undo `leave`: the subscriptions as they were; what was polled meanwhile is owed too."""
@@ -138,11 +139,23 @@ class Subscribers:
             undo = update(table).where(table.c.id == subscriber_id, table.c.state == SubscriberState.UNSUBSCRIBED)
             await connection.execute(undo.values(state=SubscriberState.CONFIRMED, since=now))
 
+    async def resume(self, email: str, now: datetime) -> bool:
+        """Send to a suppressed address again, with a clean score; return whether it was suppressed.
+
+        What was found meanwhile is not owed. Who unsubscribed stays so: only they undo it.
+        """
+        async with self._database.write() as connection:
+            row = (await connection.execute(select(schema.subscriber).filter_by(email=email))).first()
+            if row is None or row.state != SubscriberState.SUPPRESSED:
+                return False
+            await self._confirm(connection, email, now)
+            return True
+
     # --- below: parts of a transaction --------------------------------------------------------------------------------
 
     async def _confirm(self, connection: AsyncConnection, email: str, now: datetime) -> SubscriberId:
         table = schema.subscriber
-        values = {"email": email, "state": SubscriberState.CONFIRMED, "since": now, "refusals": 0, "health": ""}
+        values = {"email": email, "state": SubscriberState.CONFIRMED, "since": now, **HEALTHY}
         added = self._database.insert(table).values(token=secrets.token_hex(TOKEN_BYTES), **values)
         await connection.execute(added.on_conflict_do_nothing())
         row = (await connection.execute(select(table).filter_by(email=email))).one()
@@ -198,7 +211,7 @@ class Subscribers:
         return to_subscription((await connection.execute(found)).one())
 
 
-async def _leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:
+async def leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:
     """Set a subscriber UNSUBSCRIBED and call back every message that is not under way; its papers are owed again."""
     if state == SubscriberState.UNSUBSCRIBED:
         return False

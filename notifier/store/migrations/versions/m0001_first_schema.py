@@ -12,6 +12,24 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
+        "bounce",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("subscriber_id", ID, nullable=True),
+        sa.Column("outbox_id", ID, nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("diagnostic", sa.Text(), nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bounce")),
+        sa.UniqueConstraint("content_hash", name=op.f("uq_bounce_content_hash")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_bounce_received_at", "bounce", ["received_at"])
+    op.create_table(
         "gap",
         sa.Column("listing", sa.String(length=100), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -95,7 +113,8 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("token", sa.String(length=64), nullable=False),
-        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("bounce_score", sa.Float(), nullable=False),
+        sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("health", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriber")),
         sa.UniqueConstraint("token", name=op.f("uq_subscriber_token")),
