@@ -28,6 +28,7 @@ from notifier.model import (
 from notifier.store import schema
 from notifier.store.engine import Database, chunks
 from notifier.store.rows import to_clock, to_subscriber
+from notifier.store.score import HEALTHY
 from notifier.store.subscribers import TOKEN_BYTES, Subscribers
 
 KEPT = timedelta(days=7)  # from asking to confirming
@@ -47,7 +48,7 @@ class Wishes(Subscribers):
             await _forget(connection, now)
             new = self._database.insert(schema.subscriber).values(
                 email=wish.email, state=SubscriberState.PENDING, since=now, token=secrets.token_hex(TOKEN_BYTES),
-                refusals=0, health="",
+                **HEALTHY,
             )  # fmt: skip
             await connection.execute(new.on_conflict_do_nothing())
             row = (await connection.execute(select(schema.subscriber).filter_by(email=wish.email))).one()
