@@ -1,18 +1,20 @@
 """Survey: what would a query have caught? Hits per day, samples with marks, advice when it is too wide or narrow.
 
-Pure: the papers and the time are arguments. The same answer serves `notifier search` and the preview on the web.
+Pure: the papers and the time are arguments; the papers of a day are made ready once, by `issue`. The same answer serves
+`notifier search` and the preview on the web.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
+from itertools import groupby
 
-from notifier.match import marks, match
-from notifier.model import Marks, Paper, QueryId, StoredPaper
+from notifier.match import Corpus, marks
+from notifier.model import Marks, PaperId, StoredPaper
 from notifier.query import Query, canonical
 from notifier.query.nodes import (
     And,
@@ -35,7 +37,24 @@ TOO_WIDE = 0.10  # of all papers: beyond it a digest is a listing again
 FEWEST = 20  # papers below which a share says nothing
 SAMPLES = 10
 SPELLING = 0.8  # how alike a word of the papers must be to be taken for the one that was meant
-_THIS = QueryId(0)
+SPELLINGS = 10_000  # words of the papers that one may have been meant among, the most usual first
+TITLES = 300  # of the newest hits, in which a word to add is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """The papers first seen on a day (UTC), ready to be asked: `stamps` are what the store says of each."""
+
+    day: date
+    corpus: Corpus
+    stamps: Sequence[tuple[PaperId, str, datetime, datetime]]  # id, guid, seen at, changed at
+
+    def __getitem__(self, position: int) -> StoredPaper:
+        """Return a paper of the day, in the order in which they were seen."""
+        paper_id, guid, seen_at, changed_at = self.stamps[position]
+        return StoredPaper(
+            paper_id=paper_id, guid=guid, seen_at=seen_at, changed_at=changed_at, paper=self.corpus[position]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,65 +86,92 @@ class Survey:
         return sum(day.papers for day in self.days)
 
 
-def survey(query: Query, papers: Sequence[StoredPaper], now: datetime, days: int) -> Survey:
-    """Return what `query` catches of `papers`, which were seen in the last `days` days, in the order they were seen."""
-    hits = _hits(query, [each.paper for each in papers])
+def issues(papers: Iterable[StoredPaper]) -> list[Issue]:
+    """Sort papers that come in the order in which they were seen into their days."""
+    return [issue(day, list(seen)) for day, seen in groupby(papers, lambda each: each.seen_at.astimezone(UTC).date())]
+
+
+def issue(day: date, papers: Sequence[StoredPaper]) -> Issue:
+    """Make the papers of a day ready to be asked; takes about half a millisecond for each."""
+    stamps = [(each.paper_id, each.guid, each.seen_at, each.changed_at) for each in papers]
+    return Issue(day, Corpus([each.paper for each in papers]), stamps)
+
+
+def survey(query: Query, papers: Sequence[Issue], now: datetime, days: int, most: int | None = None) -> Survey:
+    """Return what `query` catches of the papers of the last `days` days, oldest day first.
+
+    Raises CostlyQuery when that would mean to read more than `most` papers of a day closely.
+    """
+    hits = _hits(query, papers, most)
     today = now.astimezone(UTC).date()
-    per_day = Counter(each.seen_at.date() for each in papers)
-    caught = Counter(papers[position].seen_at.date() for position in hits)
-    span = [today - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    first = min([*per_day, *span[:1]])
+    first = min([each.day for each in papers] + [today - timedelta(days=days - 1)])
     span = [first + timedelta(days=n) for n in range((today - first).days + 1)]
-    newest = [papers[position] for position in reversed(hits[-SAMPLES:])]
+    there, matched = Counter[date](), Counter(day.day for day, _ in hits)
+    for each in papers:
+        there[each.day] += len(each.corpus)
+    newest = [day[position] for day, position in reversed(hits[-SAMPLES:])]
     return Survey(
         canonical=canonical(query),
-        days=tuple(Day(day, caught[day], per_day[day]) for day in span),
+        days=tuple(Day(day, matched[day], there[day]) for day in span),
         samples=tuple((each, marks([query], each.paper)) for each in newest),
-        advice=_advice(query, [each.paper for each in papers], hits, days),
+        advice=_advice(query, papers, hits, days, most),
     )
 
 
-def _hits(query: Query, papers: Sequence[Paper]) -> list[int]:
-    return [hit.paper for hit in match(papers, {_THIS: query})]
+def catch(query: Query, papers: Sequence[Issue], most: int | None = None) -> list[PaperId]:
+    """Return the papers that a query catches, oldest first."""
+    return [day.stamps[position][0] for day, position in _hits(query, papers, most)]
 
 
-def _advice(query: Query, papers: Sequence[Paper], hits: Sequence[int], days: int) -> str:
-    if not papers:
+def _hits(query: Query, papers: Sequence[Issue], most: int | None) -> list[tuple[Issue, int]]:
+    return [(day, position) for day in papers for position in day.corpus.match(query, most)]
+
+
+def _advice(
+    query: Query, papers: Sequence[Issue], hits: Sequence[tuple[Issue, int]], days: int, most: int | None
+) -> str:
+    total = sum(len(day.corpus) for day in papers)
+    if not total:
         return "no paper was seen in that time"
     if not hits:
-        found = next((text for text, caught in _wider(query, papers) if caught), None)
+        found = next((text for text, caught in _wider(query, papers, most) if caught), None)
         return f"nothing in {days} days" + (f"; try {found}" if found else "")
-    share = len(hits) / len(papers)
-    if share <= TOO_WIDE or len(papers) < FEWEST:
+    share = len(hits) / total
+    if share <= TOO_WIDE or total < FEWEST:
         return ""
     said = f"that is {share:.0%} of all papers: a digest of it is nearly the listing itself"
-    for text, caught in _tighter(query, papers, hits):
-        if 0 < caught <= TOO_WIDE * len(papers):
+    for text, caught in _tighter(query, papers, hits, most):
+        if 0 < caught <= TOO_WIDE * total:
             return f"{said}; try {text} ({caught} papers)"
     return said
 
 
-def _tighter(query: Query, papers: Sequence[Paper], hits: Sequence[int]) -> Iterator[tuple[str, int]]:
+def _tighter(
+    query: Query, papers: Sequence[Issue], hits: Sequence[tuple[Issue, int]], most: int | None
+) -> Iterator[tuple[str, int]]:
     """Narrower queries: the same in titles only, then with a word that many of the hits have in their titles."""
     titled = _rewritten(query, lambda term: _scoped(term, Scope.TITLE))
     if titled != query:
-        yield canonical(titled), len(_hits(titled, papers))
-    caught = [papers[position] for position in hits]
-    words = Counter(word for paper in caught for word in {each.word for each in parts(paper.title)} if len(word) > 4)
+        yield canonical(titled), len(_hits(titled, papers, most))
+    titles = [day.corpus[position].title for day, position in hits[-TITLES:]]
+    words = Counter(word for title in titles for word in {each.word for each in parts(title)} if len(word) > 4)
     asked = {
         word for term, _ in leaves(query) if isinstance(term, Word | Phrase | Prefix) for word in term.text.split()
     }
     for word, _ in words.most_common(12):
         if word not in asked and word not in FUNCTION_WORDS:
             narrow = conjunction([query, Word(word)])
-            yield canonical(narrow), len(_hits(narrow, caught))
+            yield canonical(narrow), len(_hits(narrow, papers, most))
 
 
-def _wider(query: Query, papers: Sequence[Paper]) -> Iterator[tuple[str, int]]:
+def _wider(query: Query, papers: Sequence[Issue], most: int | None) -> Iterator[tuple[str, int]]:
     """Wider queries: words as the papers spell them, anywhere instead of in a field, words apart, one part less."""
-    words = Counter(each.word for paper in papers for each in (*parts(paper.title), *parts(paper.abstract)))
+    words: Counter[str] = Counter()
+    for day in papers:
+        words.update(day.corpus.words())
+    usual = Counter(dict(words.most_common(SPELLINGS)))
     tries = [
-        _rewritten(query, lambda term: _respelled(term, words)),
+        _rewritten(query, lambda term: _respelled(term, usual)),
         _rewritten(query, lambda term: _scoped(term, Scope.ANY)),
         _rewritten(query, _apart),
     ]
@@ -133,7 +179,7 @@ def _wider(query: Query, papers: Sequence[Paper]) -> Iterator[tuple[str, int]]:
         tries += [conjunction(each for each in query.parts if each is not part) for part in query.parts]
     for each in tries:
         if each != query and any(asked for _, asked in leaves(each)):
-            yield canonical(each), len(_hits(each, papers))
+            yield canonical(each), len(_hits(each, papers, most))
 
 
 def _rewritten(query: Query, change: Callable[[Leaf], Leaf]) -> Query:

@@ -25,7 +25,7 @@ from notifier.model import (
 )
 from notifier.preview import part
 from notifier.store import Store
-from notifier.survey import survey
+from notifier.survey import issues, survey
 from notifier.templates import Templates
 
 MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40
@@ -75,7 +75,7 @@ def search(
     async def look(store: Store) -> list[StoredPaper]:
         return await store.papers_since(now - timedelta(days=days), MOST_SEARCHED)
 
-    found = survey(parsed, with_store(load_config(config), look), now, days)
+    found = survey(parsed, issues(with_store(load_config(config), look)), now, days)
     most = max((day.hits for day in found.days), default=0)
     for day in found.days:
         if day.papers:

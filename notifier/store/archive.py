@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.identity import arxiv_id, doi, title_key
@@ -58,6 +58,28 @@ class Archive:
                 select(*STORED_COLUMNS).where(table.c.seen_at >= since).order_by(table.c.id.desc()).limit(limit)
             )
             return [to_stored(row) for row in rows][::-1]
+
+    async def days_seen(self, first: date, last: date) -> dict[date, tuple[int, ...]]:
+        """Return, for each day (UTC) on which papers were first seen, how many and numbers that change when they do."""
+        table = schema.paper
+        found: dict[date, tuple[int, ...]] = {}
+        async with self._database.read() as connection:
+            for back in range((last - first).days + 1):
+                day = first + timedelta(days=back)
+                numbers = (
+                    func.count(), func.max(table.c.id), func.max(table.c.changed_at), func.sum(table.c.upvotes),
+                    func.count(table.c.code_url),
+                )  # fmt: skip
+                row = (await connection.execute(select(*numbers).where(*_seen_on(day)))).one()
+                if row[0]:
+                    found[day] = (row[0], row[1], round(row[2].timestamp()), row[3] or 0, row[4])
+        return found
+
+    async def papers_seen(self, day: date) -> list[StoredPaper]:
+        """Return all papers first seen on a day (UTC), in the order they were."""
+        asked = select(*STORED_COLUMNS).where(*_seen_on(day)).order_by(schema.paper.c.id)
+        async with self._database.read() as connection:
+            return [to_stored(row) for row in await connection.execute(asked)]
 
     async def feed_version(self) -> tuple[int, datetime | None]:
         """Return what changes whenever the feed of new papers does: the newest paper and the newest change."""
@@ -186,6 +208,11 @@ class Archive:
                 sending=_sending(carried) if carried and carried.carried_by is not None else None,
                 given_up=bool(carried and carried.carried_by is None),
             )
+
+
+def _seen_on(day: date) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    start = datetime.combine(day, time(), UTC)
+    return schema.paper.c.seen_at >= start, schema.paper.c.seen_at < start + timedelta(days=1)
 
 
 def _poll(row: Row[Any]) -> Poll:

@@ -182,6 +182,7 @@ paper = Table(
     Column("comments", Text),
     Column("withdrawn", Boolean, nullable=False),
     Index("ix_paper_news_poll_id_id", "news_poll_id", "id"),
+    Index("ix_paper_seen_at", "seen_at"),
     sqlite_autoincrement=True,
 )
 
