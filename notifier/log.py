@@ -1,15 +1,23 @@
 """Log: one function per event, one line per event, `event key=value ..`, nothing that a page wrote can break a line.
 
-Addresses are shortened and links never appear. Under systemd lines carry the journal's priority prefix
-(sd-daemon(3)), elsewhere the time and level.
+Addresses are shortened and links never appear. Under systemd an event goes to the journal in its own protocol
+(systemd.journal-fields(7)), with its priority and each value as a field: `journalctl NOTIFIER_LISTING=cs.CL`. Where the
+journal has no socket, lines carry the priority prefix of sd-daemon(3); elsewhere the time and level. A journal that
+takes nothing loses lines and never holds up the program. Whoever counts events listens in `heard`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
+import socket
 import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from pathlib import Path
 
 from notifier.address import display
 from notifier.errors import RelayTrouble, TemplateError
@@ -17,26 +25,69 @@ from notifier.model import OutboxState, Poll
 
 _log = logging.getLogger("notifier")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_ADDRESS = re.compile(r"[^\s@<>()\[\]:;,\"'=]+@[^\s@<>()\[\]:;,\"'=]+\.[\w-]+")
 MOST_CHARACTERS = 500  # of one value
+JOURNAL = Path("/run/systemd/journal/socket")
+
+# Called for every event, with its name and values, before it is written.
+heard: list[Callable[[str, Mapping[str, object]], None]] = []
 
 
-class _Journal(logging.Formatter):
+class _Prefixed(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         lines = super().format(record).splitlines() or [""]
         return "\n".join(f"<{_PRIORITIES.get(record.levelno, 6)}>{line}" for line in lines)
 
 
+class _Journal(logging.Handler):
+    """Writes to the journal's socket; what it does not take at once is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._path = str(path)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one entry."""
+        fields = {"MESSAGE": self.format(record), "PRIORITY": str(_PRIORITIES.get(record.levelno, 6))}
+        fields |= {"SYSLOG_IDENTIFIER": "notifier", **getattr(record, "fields", {})}
+        with contextlib.suppress(OSError):
+            self._socket.sendto(b"".join(_field(name, value) for name, value in fields.items()), self._path)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+        super().close()
+
+
+def _field(name: str, value: str) -> bytes:
+    encoded = value.encode("utf-8", "backslashreplace")
+    if b"\n" not in encoded:
+        return name.encode() + b"=" + encoded + b"\n"
+    return name.encode() + b"\n" + len(encoded).to_bytes(8, "little") + encoded + b"\n"
+
+
 def setup(level: int = logging.INFO) -> None:
-    """Send every event to standard error, in the form that its reader wants."""
-    stream = logging.StreamHandler(sys.stderr)
-    if os.environ.get("JOURNAL_STREAM"):
-        stream.setFormatter(_Journal("%(message)s"))
-    else:
+    """Send every event to where its reader looks: the journal or standard error."""
+    stream: logging.Handler = logging.StreamHandler(sys.stderr)
+    if not _to_the_journal():
         stream.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    elif JOURNAL.is_socket():
+        stream = _Journal(JOURNAL)
+    else:
+        stream.setFormatter(_Prefixed("%(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [stream]
     root.setLevel(logging.WARNING)
     _log.setLevel(level)
+
+
+def _to_the_journal() -> bool:
+    """Tell whether standard error is the stream that systemd connected to the journal (systemd.exec(5))."""
+    with contextlib.suppress(OSError, ValueError):
+        file = os.fstat(sys.stderr.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{file.st_dev}:{file.st_ino}"
+    return False
 
 
 def started(version: str, database: str, listings: int) -> None:
@@ -65,10 +116,9 @@ def differ(listing: str, other: str, only_listing: int, only_other: int) -> None
     )  # fmt: skip
 
 
-def parser_crashed(listing: str, reason: str, traceback: str) -> None:
+def parser_crashed(listing: str, reason: str, trace: str) -> None:
     """A parser raised what it should not; its traceback follows indented, for a page may have a part in it."""
-    lines = "".join(f"\n    {_safe(line)}" for line in traceback.splitlines())
-    _log.error("parser_crashed listing=%s reason=%s%s", _value(listing), _value(reason), lines)
+    _event(logging.ERROR, "parser_crashed", below=trace, listing=listing, reason=reason)
 
 
 def parser_killed(listing: str, reason: str, kills: int) -> None:
@@ -121,7 +171,6 @@ def recovered(claimed: int, in_doubt: int) -> None:
 
 def still_unsubscribed(email: str) -> None:
     remedy = "they left: take them out of the configuration, or `notifier subscribe ADDRESS QUERY --confirmed`"
-    remedy = "they left: take them out of the configuration, or `notifier subscribe ADDRESS QUERY --confirmed`"
     _event(logging.WARNING, "still_unsubscribed", address=display(email), remedy=remedy)
 
 
@@ -130,19 +179,63 @@ def published(path: str, size: int) -> None:
 
 
 def step_failed(step: str, fault: BaseException) -> None:
-    _log.error("step_failed step=%s", _value(step), exc_info=fault)
+    """A step raised what it should not; its traceback follows indented."""
+    written = traceback.format_exception(fault)
+    _event(
+        logging.ERROR, "step_failed", below="".join(written), step=step,
+        fault=f"{type(fault).__name__}: {fault}",
+    )  # fmt: skip
 
 
-def _event(level: int, event: str, **values: object) -> None:
-    _log.log(
-        level,
-        "%s",
-        " ".join([event, *(f"{key}={_value(value)}" for key, value in values.items() if value is not None)]),
-    )
+def unwell(troubles: Iterable[str]) -> None:
+    """The daemon does not do its work; under systemd it is started again unless this ends soon."""
+    _event(logging.ERROR, "unwell", troubles="; ".join(troubles))
 
 
-def _value(value: object) -> str:
-    safe = _safe(str(value)[:MOST_CHARACTERS])
+def well_again() -> None:
+    _event(logging.INFO, "well_again")
+
+
+def clock_set_back() -> None:
+    """The bell had been set for a time that is far ahead now."""
+    _event(logging.WARNING, "clock_set_back", effect="the steps are rung now")
+
+
+def reloaded(listings: int) -> None:
+    _event(logging.INFO, "reloaded", listings=listings)
+
+
+def reload_refused(problem: str) -> None:
+    """The new configuration cannot be used; the old one stays."""
+    _event(logging.ERROR, "reload_refused", problem=problem, effect="the old configuration stays")
+
+
+def _event(level: int, event: str, *, below: str = "", **values: object) -> None:
+    """Write one event; `below` are further lines, indented."""
+    there = {key: value for key, value in values.items() if value is not None}
+    for listener in heard:
+        listener(event, there)
+    if not _log.isEnabledFor(level):
+        return
+    written = {key: _masked(key, value) for key, value in there.items()}
+    line = " ".join([event, *(f"{key}={_value(value)}" for key, value in written.items())])
+    line += "".join(f"\n    {_safe(_ADDRESS.sub(_shortened, each))}" for each in below.splitlines())
+    fields = {"NOTIFIER_EVENT": event} | {f"NOTIFIER_{key.upper()}": _safe(value) for key, value in written.items()}
+    _log.log(level, "%s", line, extra={"fields": fields})
+
+
+def _masked(key: str, value: object) -> str:
+    """A value as text of bounded length, the addresses in it shortened; a Message-ID only looks like one."""
+    text = str(value)[:MOST_CHARACTERS]
+    return text if key == "id" else _ADDRESS.sub(_shortened, text)
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return display(found[0])
+
+
+def _value(value: str) -> str:
+    safe = _safe(value)
     return '"' + safe.replace('"', "'") + '"' if " " in safe or not safe else safe
 
 

@@ -24,7 +24,7 @@ from notifier.model import (
 def run(config: ConfigOption = None) -> None:
     """Serve: poll the listings, send the digests, serve the site. What systemd starts."""
     log.setup()
-    asyncio.run(daemon.run(load_config(config)))
+    asyncio.run(daemon.run(load_config(config), reread=lambda: load_config(config)))
 
 
 @app.command(epilog="Example: `notifier once`")

@@ -1,47 +1,158 @@
-"""Run the daemon: ring for the steps, serve the site, end in order."""
+"""Run the daemon: ring for the steps, serve the site, read the configuration again when told to, end in order.
+
+Signals: SIGTERM and SIGINT end it, SIGHUP reads the configuration again. A configuration that cannot be used changes
+nothing: the old one stays, and the log and the status say so. One that can is taken up by closing everything and
+opening it anew, as a restart would, except that the listening socket stays: nobody is refused meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import faulthandler
 import signal
-from collections.abc import Sequence
-from datetime import UTC
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from notifier import __version__, log
 from notifier.config import Config
-from notifier.daemon.opening import opened
-from notifier.daemon.site import STOP_GRACE, listener, server
+from notifier.daemon import notify
+from notifier.daemon.opening import Running, opened
+from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
+from notifier.daemon.watch import Pulse, Watch, watch
+from notifier.errors import ConfigError, NotifierError
+from notifier.model import OutboxState
+from notifier.templates import Templates
+
+WAITING = (OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED)
 
 
-async def run(config: Config) -> None:
-    """Serve until told to stop: poll, send, publish, the site. Raises as `opened` does, and OSError for the port."""
-    async with opened(config) as running:
-        stop = on_signals()
-        serving, listening = server(running), listener(config.web.listen)
-        log.started(__version__, running.store.place, len(config.listing))
-        scheduler = AsyncIOScheduler(timezone=UTC)
-        bells, work = [], []
-        for step in steps(running, stop):
-            bell = asyncio.Event()
-            bells.append(bell)
-            scheduler.add_job(
-                _ring, "interval", args=[bell], seconds=step.every.total_seconds(), next_run_time=running.clock(),
-                misfire_grace_time=None, coalesce=True,
-            )  # fmt: skip
-            work.append(asyncio.create_task(_forever(step, bell, stop), name=step.name))
-        scheduler.start()
-        work.append(asyncio.create_task(serving.serve(sockets=[listening]), name="web"))
-        ended = asyncio.create_task(stop.wait())
-        await asyncio.wait([*work, ended], return_when=asyncio.FIRST_COMPLETED)
-        scheduler.shutdown(wait=False)
-        await _end(stop, bells, serving, work)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What signals told us."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def _forever(step: Step, bell: asyncio.Event, stop: asyncio.Event) -> None:
+async def run(config: Config, reread: Callable[[], Config]) -> None:
+    """Serve until told to stop: poll, send, publish, the site. `reread` reads the configuration again (SIGHUP).
+
+    Raises as `opened` does, OSError for the port, and whatever ended a step that may not end.
+    """
+    faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the log
+    told = Told(stop=on_signals())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.reload.set)
+    given = notify.inherited()
+    listening = given or [listener(config.web.listen)]
+    async with AsyncExitStack() as last:
+        running = await _open(config, last)
+        while True:
+            new = await _serve(running, listening, told, reread)
+            if new is None:
+                return
+            listening = _listen(listening, given, running.config, new)
+            running = await _take_up(running.config, new, last)
+
+
+async def _open(config: Config, stack: AsyncExitStack) -> Running:
+    """Open everything, and close what was open before; systemd waits as long as it takes."""
+    await stack.aclose()
+    async with _patience():
+        return await stack.enter_async_context(opened(config))
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Ask systemd for more time again and again: a migration may be long."""
+
+    async def ask() -> None:
+        while True:
+            notify.extend()
+            await asyncio.sleep(notify.EXTENSION / 4)
+
+    asking = asyncio.create_task(ask())
+    try:
+        yield
+    finally:
+        asking.cancel()
+
+
+async def _serve(
+    running: Running, listening: Sequence[socket.socket], told: Told, reread: Callable[[], Config]
+) -> Config | None:
+    """Do everything until told to stop (None) or to take up another configuration, which is returned."""
+    stop = asyncio.Event()  # of this round
+    serving = server(running)
+    all_steps = steps(running, stop)
+    pulses = [Pulse(step.name, step.every.total_seconds()) for step in all_steps]
+    bells = [asyncio.Event() for _ in all_steps]
+    scheduler = _scheduler(all_steps, bells, pulses, running.clock())
+    watched = Watch(
+        pulses=pulses, database=running.store.depth, says=lambda: _says(running),
+        wake=lambda: _wake(scheduler, running.clock()),
+    )  # fmt: skip
+    work = [
+        asyncio.create_task(_forever(*each, stop), name=each[0].name)
+        for each in zip(all_steps, bells, pulses, strict=True)
+    ]
+    # uvicorn closes the sockets that it serves: it gets copies.
+    work.append(asyncio.create_task(serving.serve(sockets=[each.dup() for each in listening]), name="web"))
+    watching = asyncio.create_task(watch(watched, stop), name="watch")
+    await _first(serving.up.wait(), *work)
+    scheduler.start()
+    log.started(__version__, running.store.place, len(running.config.listing))
+    notify.ready(await _says(running))
+    new = None
+    while new is None and not told.stop.is_set() and not any(task.done() for task in [*work, watching]):
+        await _first(told.stop.wait(), told.reload.wait(), *work, watching)
+        if told.reload.is_set() and not told.stop.is_set():
+            told.reload.clear()
+            new = _reread(running.config, reread)
+    if new is None:
+        notify.stopping()
+    scheduler.shutdown(wait=False)
+    stop.set()
+    await _end(bells, serving, [*work, watching])
+    return new if not told.stop.is_set() else None
+
+
+async def _first(*waits: object) -> None:
+    """Wait until the first of these ends; tasks among them go on, the rest is dropped."""
+    tasks = [each if isinstance(each, asyncio.Task) else asyncio.ensure_future(each) for each in waits]  # type: ignore[call-overload]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, each in zip(tasks, waits, strict=True):
+        if task is not each:
+            task.cancel()
+
+
+def _scheduler(
+    all_steps: Sequence[Step], bells: Sequence[asyncio.Event], pulses: Sequence[Pulse], now: datetime
+) -> AsyncIOScheduler:
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    for step, bell, pulse in zip(all_steps, bells, pulses, strict=True):
+        scheduler.add_job(
+            _ring, "interval", args=[bell, pulse], seconds=step.every.total_seconds(), next_run_time=now,
+            misfire_grace_time=None, coalesce=True,
+        )  # fmt: skip
+    return scheduler
+
+
+def _wake(scheduler: AsyncIOScheduler, now: datetime) -> None:
+    """Ring every bell now whose time is too far ahead: the system clock was set back."""
+    for job in scheduler.get_jobs():
+        if job.next_run_time > now + 2 * job.trigger.interval:
+            log.clock_set_back()
+            job.modify(next_run_time=now)
+
+
+async def _forever(step: Step, bell: asyncio.Event, pulse: Pulse, stop: asyncio.Event) -> None:
     """Do the step at every ring until told to stop; a step that fails is logged and tried at the next ring."""
     while not stop.is_set():
         await bell.wait()
@@ -49,14 +160,25 @@ async def _forever(step: Step, bell: asyncio.Event, stop: asyncio.Event) -> None
         if stop.is_set():
             return
         try:
-            await step.work()
+            await pulse.during(step.work())
         except Exception as fault:
             log.step_failed(step.name, fault)
 
 
-async def _ring(bell: asyncio.Event) -> None:
+async def _ring(bell: asyncio.Event, pulse: Pulse) -> None:
     """Ring in the event loop: APScheduler would call a plain function in a thread."""
+    pulse.rung()
     bell.set()
+
+
+async def _says(running: Running) -> str:
+    """Say how things stand, for `systemctl status`."""
+    polled = max(await running.store.listing_states(), key=lambda state: state.polled_at, default=None)
+    depth = await running.store.depth()
+    waiting = sum(depth.get(state, 0) for state in WAITING)
+    last = f"last poll {polled.name} {polled.outcome} {polled.polled_at:%H:%M} UTC" if polled else "no poll yet"
+    held = f", {depth[OutboxState.HELD]} held" if depth.get(OutboxState.HELD) else ""
+    return f"{last}; {waiting} messages wait{held}"
 
 
 def on_signals() -> asyncio.Event:
@@ -73,14 +195,11 @@ def on_signals() -> asyncio.Event:
     return stop
 
 
-async def _end(
-    stop: asyncio.Event, bells: Sequence[asyncio.Event], server: uvicorn.Server, work: Sequence[asyncio.Task[None]]
-) -> None:
+async def _end(bells: Sequence[asyncio.Event], serving: Server, work: Sequence[asyncio.Task[None]]) -> None:
     """Let what is under way finish, then cut it off; raise what ended the daemon, if a task failed."""
-    stop.set()
     for bell in bells:
         bell.set()
-    server.should_exit = True
+    serving.should_exit = True
     _, late = await asyncio.wait(work, timeout=STOP_GRACE)
     for task in late:
         task.cancel()
@@ -88,3 +207,54 @@ async def _end(
     for fault in results:
         if isinstance(fault, Exception):
             raise fault
+
+
+# --- another configuration --------------------------------------------------------------------------------------------
+
+
+def _reread(old: Config, reread: Callable[[], Config]) -> Config | None:
+    """Read the configuration again; None where it cannot be used, which is said."""
+    notify.reloading()
+    try:
+        new = reread()
+        broken = Templates(new.path(new.templates)).check() if new.templates else []
+        if broken:
+            raise ConfigError([str(each) for each in broken])
+        if new.web.listen != old.web.listen:
+            listener(new.web.listen).close()
+    except (NotifierError, OSError) as fault:
+        _refuse(fault)
+        return None
+    return new
+
+
+def _refuse(fault: Exception) -> None:
+    problems = fault.problems if isinstance(fault, ConfigError) else [str(fault)]
+    for problem in problems:
+        log.reload_refused(problem)
+    notify.ready("the new configuration cannot be used, the old one stays: see the log")
+
+
+def _listen(
+    listening: list[socket.socket], given: list[socket.socket], old: Config, new: Config
+) -> list[socket.socket]:
+    """Listen where the new configuration says, unless systemd gave us the socket."""
+    if given or new.web.listen == old.web.listen:
+        return listening
+    with contextlib.suppress(OSError):  # taken since we looked: the old place is better than none
+        moved = [listener(new.web.listen)]
+        for each in listening:
+            each.close()
+        return moved
+    return listening
+
+
+async def _take_up(old: Config, new: Config, stack: AsyncExitStack) -> Running:
+    """Open everything with the new configuration; with the old one where that fails."""
+    try:
+        running = await _open(new, stack)
+    except (NotifierError, OSError) as fault:
+        _refuse(fault)
+        return await _open(old, stack)
+    log.reloaded(len(new.listing))
+    return running

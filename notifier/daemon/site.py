@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 
@@ -29,7 +30,7 @@ def listener(listen: str) -> socket.socket:
     return opened
 
 
-def server(running: Running) -> uvicorn.Server:
+def server(running: Running) -> Server:
     """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
     host, port = _split(running.config.web.listen)
     site = Site(
@@ -44,11 +45,20 @@ def server(running: Running) -> uvicorn.Server:
         application(site), host=host, port=port, log_config=None, access_log=False, lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
     )  # fmt: skip
-    return _Server(options)
+    return Server(options)
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves the signals to the daemon."""
+class Server(uvicorn.Server):
+    """A uvicorn server that leaves the signals to the daemon; `up` is set when it accepts connections."""
+
+    def __init__(self, options: uvicorn.Config) -> None:
+        super().__init__(options)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]

@@ -146,7 +146,7 @@ def _engine(database: Database) -> AsyncEngine:
     if database.path and not database.path.parent.is_dir():
         raise StoreError(f"{database.path.parent} is not a directory: make it, or set `database` to another place")
     engine = create_async_engine(
-        database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}
+        database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -169,6 +169,7 @@ def _postgresql(url: URL) -> AsyncEngine:
     try:
         return create_async_engine(
             url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,  # they hold addresses
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS,
             pool_pre_ping=True,  # a restarted server is not an error of the next transaction

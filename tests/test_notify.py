@@ -1,0 +1,185 @@
+"""The daemon under a supervisor: what it says (sd_notify), the socket it is given, SIGHUP. Real sockets and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from notifier.daemon import notify
+from notifier.daemon.watch import STUCK, Pulse, Watch, look
+from tests.world import World, text_page
+
+# As systemd does it: the socket is descriptor 3, and LISTEN_PID is known only after the fork.
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Stands where systemd would: a notify socket, a listening socket, the process."""
+
+    notified: socket.socket
+    web: socket.socket
+    process: asyncio.subprocess.Process | None = None
+    heard: list[str] = field(default_factory=list)
+
+    async def until(self, words: str) -> None:
+        """Wait for the next message that holds the words."""
+        while True:
+            message = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.notified, 4096), 30)
+            self.heard.append(message.decode())
+            if words in self.heard[-1]:
+                return
+
+    async def get(self, path: str) -> int:
+        """Ask the site for a page; return the status."""
+        url = f"http://127.0.0.1:{self.web.getsockname()[1]}{path}"
+        return await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=20).status)
+
+    def kill(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+
+@asynccontextmanager
+async def supervised(installation: World, watchdog: float = 30) -> AsyncIterator[Supervisor]:
+    """Start the daemon as systemd does."""
+    assert installation.config
+    config = installation.folder / "config.toml"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified, socket.create_server(("127.0.0.1", 0)) as web:
+        notified.bind(str(installation.folder / "notify"))
+        notified.setblocking(False)
+        supervisor = Supervisor(notified, web)
+        supervisor.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", LAUNCH, str(web.fileno()), "-m", "notifier", "run", "--config", str(config),
+            env={**os.environ, "NOTIFY_SOCKET": str(installation.folder / "notify"),
+                 "WATCHDOG_USEC": str(int(watchdog * 1_000_000))},
+            stdout=subprocess.DEVNULL, stderr=(installation.folder / "log").open("w"), pass_fds=[web.fileno()],
+        )  # fmt: skip
+        try:
+            yield supervisor
+        finally:
+            if supervisor.process.returncode is None:
+                supervisor.process.kill()
+            await supervisor.process.wait()
+
+
+async def test_ready_is_said_when_the_socket_that_was_given_is_served(installation: World) -> None:
+    installation.listing("daily")
+    installation.pages.put("/daily", text_page("A Fictional Paper on Readiness"))
+    async with supervised(installation, watchdog=1) as supervisor:
+        await supervisor.until("READY=1")
+        assert await supervisor.get("/healthz") == 200
+        await supervisor.until("WATCHDOG=1")
+        await supervisor.until("STATUS=last poll daily fresh")
+        assert supervisor.process is not None
+        supervisor.kill(signal.SIGTERM)
+        await supervisor.until("STOPPING=1")
+        assert await supervisor.process.wait() == 0
+    assert "READY=1" not in "".join(supervisor.heard[:1]), "more time is asked for before"
+
+
+async def test_p25_a_bad_reload_keeps_the_old_configuration_and_says_so(installation: World) -> None:
+    installation.listing("daily")
+    async with supervised(installation) as supervisor:
+        await supervisor.until("READY=1")
+        good = (installation.folder / "config.toml").read_text()
+        (installation.folder / "config.toml").write_text(good + "\n[web]\nlissten = 1\n")
+        supervisor.kill(signal.SIGHUP)
+        await supervisor.until("RELOADING=1")
+        await supervisor.until("the new configuration cannot be used, the old one stays")
+        assert await supervisor.get("/healthz") == 200
+    log = (installation.folder / "log").read_text()
+    assert "reload_refused" in log
+    assert "web.lissten: there is no such option; did you mean listen?" in log
+
+
+async def test_p25_a_good_reload_is_taken_up_and_nobody_is_refused_meanwhile(installation: World) -> None:
+    installation.listing("daily")
+    async with supervised(installation) as supervisor:
+        await supervisor.until("READY=1")
+        installation.pages.put("/other", text_page("A Fictional Paper that Came with the Reload"))
+        installation.listing("other")
+        assert len(installation.config.listings) == 2
+        asked: list[int] = []
+
+        async def ask_all_the_time() -> None:
+            while True:
+                asked.append(await supervisor.get("/healthz"))
+
+        asking = asyncio.create_task(ask_all_the_time())
+        supervisor.kill(signal.SIGHUP)
+        await supervisor.until("RELOADING=1")
+        await supervisor.until("READY=1")
+        await installation.pages.until(lambda: any(each.target == "/other" for each in installation.pages.requests))
+        assert not asking.done(), "a request failed"
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert set(asked) == {200}
+
+
+async def test_a_template_that_cannot_be_used_refuses_the_reload(installation: World) -> None:
+    installation.listing("daily")
+    async with supervised(installation) as supervisor:
+        await supervisor.until("READY=1")
+        (installation.folder / "mine" / "email").mkdir(parents=True)
+        (installation.folder / "mine" / "email" / "digest.txt").write_text("{% if %}")
+        installation.extra = 'templates = "mine"\n' + installation.extra
+        assert installation.config
+        supervisor.kill(signal.SIGHUP)
+        await supervisor.until("the old one stays")
+        assert await supervisor.get("/healthz") == 200
+
+
+# --- the watch itself -------------------------------------------------------------------------------------------------
+
+
+def watched(*pulses: Pulse, database: object = None) -> Watch:
+    async def answer() -> object:
+        if isinstance(database, Exception):
+            raise database
+        return database
+
+    async def says() -> str:
+        return ""
+
+    return Watch(pulses=pulses, database=answer, says=says, wake=lambda: None)
+
+
+async def test_p18_a_step_that_does_not_move_or_is_not_rung_is_trouble() -> None:
+    resting, stuck, deaf = (Pulse(name, 5) for name in ("poll", "send", "prune"))
+    assert await look(watched(resting)) == ()
+    stuck.moved_at = stuck.rung_at - STUCK - 1
+    deaf.rung_at -= 90
+    assert await look(watched(resting, stuck, deaf)) == (
+        f"send has not moved for {STUCK + 1:.0f} s", "prune was not rung for 90 s",
+    )  # fmt: skip
+
+
+async def test_p18_a_loop_that_lags_and_a_database_that_fails_are_trouble() -> None:
+    seen = watched(database=OSError("disk I/O error"))
+    seen.lag = 12
+    assert await look(seen) == ("the event loop was 12 s late", "the database: OSError: disk I/O error")
+
+
+def test_f101_without_a_supervisor_nothing_is_said_and_no_socket_taken(tmp_path: Path) -> None:
+    assert "NOTIFY_SOCKET" not in os.environ
+    notify.ready("nobody listens")
+    assert notify.inherited({}) == []
+    theirs = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+    assert notify.inherited(theirs) == [], "meant for another process"
+    assert theirs == {}
