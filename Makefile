@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match clean
+.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match bench-parse clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ types: $(READY)
 
 bench-match: $(READY) ## matching beside its peers (installs them under build/)
 	$(BIN)/python benchmarks/match.py
+
+bench-parse: $(READY) ## milliseconds per megabyte of page for every format, beside the bare library
+	$(BIN)/python benchmarks/parse.py
 
 constraints: $(READY) ## lock the newest versions anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \

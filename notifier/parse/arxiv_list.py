@@ -198,5 +198,5 @@ def _categories(details: LexborNode) -> tuple[tuple[str, ...], str | None]:
     """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
     primary = _CATEGORY.search(line(text_of(details.css_first(".list-subjects .primary-subject")), NAME_LIMIT))
     subjects = line(_field(details, ".list-subjects"), NOTE_LIMIT).split(";")
-    codes = [found[1] for subject in subjects if (found := _CATEGORY.search(subject))]
+    codes = [found[1] for subject in subjects if (found := _CATEGORY.search(subject, subject.rfind("(")))]
     return tuple(dict.fromkeys(codes)), primary[1] if primary else (codes[0] if codes else None)

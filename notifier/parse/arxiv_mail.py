@@ -124,7 +124,12 @@ def _day_of(block: list[str]) -> date | None:
 
 
 def _closed(block: list[str]) -> bool:
-    return sum(1 for one in block if _MARK.match(one)) >= 2
+    return len(_marks(block)) >= 2
+
+
+def _marks(block: list[str]) -> list[int]:
+    """Return which lines are the two backslashes around the parts of an entry."""
+    return [at for at, one in enumerate(block) if one.startswith("\\\\") and _MARK.match(one)]
 
 
 def _read_entry(block: list[str], section: AnnounceType, day: date | None, archive: str, entries: Entries) -> None:
@@ -136,7 +141,7 @@ def _read_entry(block: list[str], section: AnnounceType, day: date | None, archi
 
 def _paper(block: list[str], section: AnnounceType, day: date | None, archive: str, entries: Entries) -> Paper:
     """Read one entry, from its opening line on; raises `BadEntry` for one that was cut off or has no id."""
-    marks = [at for at, one in enumerate(block) if _MARK.match(one)]
+    marks = _marks(block)
     if len(marks) < 2:
         raise BadEntry(f"an entry without end ({line(' '.join(block[1:2]), 60)})")
     head = block[1 : marks[1]]

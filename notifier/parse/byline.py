@@ -16,7 +16,7 @@ LENGTH_LIMIT = 1_000_000  # code points; three thousand authors take 60,000
 NESTED = 3  # parentheses inside parentheses
 
 _PARENTHESES = re.compile(r"\([^()]*\)")
-_SEPARATOR = re.compile(r"[,;:]\s|[,;]|\s(?:and|&)\s|\s(?:and|&)$")
+_SEPARATOR = re.compile(r"[,;]|: ")
 _SUFFIX = re.compile(r"(?:Jr|Sr)\.?|II|III|IV")
 _LETTER = re.compile(r"[^\W\d_]")
 _REST = re.compile(r"(?:and )?et al\.?|and|the", re.IGNORECASE)
@@ -28,6 +28,7 @@ def byline(text: str) -> tuple[str, ...]:
     for _ in range(NESTED if "(" in text else 0):
         text = _PARENTHESES.sub(" ", text)
     found: list[str] = []
+    text = f"{text} ".replace(" and ", ", ").replace(" & ", ", ")
     for piece in map(str.strip, _SEPARATOR.split(text)):
         if found and _SUFFIX.fullmatch(piece) and len(found[-1]) < NAME_LIMIT:
             found[-1] = f"{found[-1]} {piece}"

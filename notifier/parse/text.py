@@ -48,6 +48,8 @@ def line(raw: object, limit: int) -> str:
     """Clean text to one line of at most `limit` code points; cut text ends in an ellipsis; not a string is ""."""
     if not isinstance(raw, str):
         return ""
+    if len(raw) <= limit and raw.isascii() and raw.isprintable() and "  " not in raw:
+        return raw.strip(" ")  # as most are
     text = raw[: limit * _RAW_FACTOR]
     cut = len(raw) > len(text)
     text = _visible(text)
