@@ -184,6 +184,7 @@ class MailConfig(BaseModel):
     user: str = ""
     password: SecretStr = SecretStr("")
     starttls: Literal["auto", "required", "never"] = "auto"
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
     in_doubt: Literal["resend", "hold"] = "resend"
 
     @property

@@ -57,7 +57,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         worker = await stack.enter_async_context(confine())
         intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
         sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
-                        starttls=config.mail.encryption)  # fmt: skip
+                        starttls=config.mail.encryption, connections=config.mail.connections)  # fmt: skip
         stack.push_async_callback(sending.close)
         resend = config.mail.in_doubt == "resend"
         log.recovered(*await store.recover(clock(), resend=resend))

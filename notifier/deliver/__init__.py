@@ -11,6 +11,7 @@ Promises of `Relay.offer`:
 - `Reply` is news about this recipient or message. Only `Verdict.IN_DOUBT` leaves open whether it was accepted.
 - `RelayTrouble` is trouble with us or the relay: this message was not accepted, even if `in_doubt` was awaited, and no
   recipient is to blame. `AddressError` is an address that must not be written into a command; nothing was sent.
+- Offers may be made concurrently; one that is slow, or fails, does not disturb the others.
 - Cancelled, it raises CancelledError at once: before `in_doubt` returned nothing was accepted, later it is in doubt.
 """
 
@@ -24,14 +25,26 @@ from typing import Protocol
 
 from notifier.deliver.maildir import MaildirRelay
 from notifier.deliver.route import MaildirRoute, route
-from notifier.deliver.smtp import COMMAND_TIMEOUT, FINAL_TIMEOUT, LONGEST_AGE, MOST_MESSAGES, SmtpRelay
+from notifier.deliver.smtp import (
+    COMMAND_TIMEOUT,
+    CONNECTIONS,
+    CONTENT_TIMEOUT,
+    FINAL_TIMEOUT,
+    LONGEST_AGE,
+    MOST_MESSAGES,
+    SmtpRelay,
+)
 from notifier.model import Envelope, Reply
 
 __all__ = ["Relay", "check", "relay"]
 
 
 class Relay(Protocol):
-    """Takes messages one at a time; see the module for what it promises."""
+    """Takes messages, `places` at a time; see the module for what it promises."""
+
+    @property
+    def places(self) -> int:
+        """How many offers may be under way at once; more of them wait for each other."""
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; `in_doubt` is awaited right before it can be accepted."""
@@ -52,8 +65,10 @@ def relay(
     password: str = "",
     starttls: bool | None = None,
     ca_file: Path | None = None,
+    connections: int = CONNECTIONS,
     hello: str = "",
     command_timeout: float = COMMAND_TIMEOUT,
+    content_timeout: float = CONTENT_TIMEOUT,
     final_timeout: float = FINAL_TIMEOUT,
     most_messages: int = MOST_MESSAGES,
     longest_age: float = LONGEST_AGE,
@@ -61,8 +76,9 @@ def relay(
     """Return the relay that `url` names; it connects when the first message is offered.
 
     `starttls` None requires it except on loopback, where none is asked for. `ca_file` (PEM) is trusted besides the
-    system's authorities. `hello` is our name in EHLO; without it our address is. Timeouts and age are in seconds:
-    per command, after the final dot, of one connection. Raises ValueError as `check` does, or for an unusable file.
+    system's authorities. No more than `connections` are open at once. `hello` is our name in EHLO; without it our
+    address is. Timeouts and age are in seconds: per command, for the content to leave, after the final dot, of one
+    connection. Raises ValueError as `check` does, or for an unusable file.
     """
     chosen = route(url, user=user, password=password, starttls=starttls)
     if isinstance(chosen, MaildirRoute):
@@ -80,7 +96,9 @@ def relay(
         chosen,
         context,
         hello=hello,
+        connections=connections,
         command_timeout=command_timeout,
+        content_timeout=content_timeout,
         final_timeout=final_timeout,
         most_messages=most_messages,
         longest_age=longest_age,

@@ -25,6 +25,7 @@ from notifier.errors import RelayTrouble
 from notifier.model import Envelope, Reply, Verdict
 
 OLDEST_LEFTOVER = 36 * 3600  # seconds; an older file in tmp/ belongs to nobody (the Maildir specification)
+PLACES = 8  # files written at once; each waits for the disk
 
 
 class MaildirRelay:
@@ -33,6 +34,11 @@ class MaildirRelay:
     def __init__(self, route: MaildirRoute) -> None:
         self._route = route
         self._made = False
+
+    @property
+    def places(self) -> int:
+        """How many files are worth writing at once."""
+        return PLACES
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; see the package for what comes back."""

@@ -6,8 +6,6 @@ differently by different servers, and one message could become two. Pure.
 
 from __future__ import annotations
 
-import re
-
 LONGEST_LINE = 998  # octets without CRLF
 
 
@@ -15,7 +13,7 @@ def unfit(content: bytes) -> str | None:
     """Return why these bytes must not be sent, None when they are CRLF lines of 7-bit text."""
     if not content.endswith(b"\r\n"):
         return "the message does not end with CRLF"
-    if re.search(rb"\r(?!\n)|(?<!\r)\n", content):
+    if not content.count(b"\r\n") == content.count(b"\r") == content.count(b"\n"):
         return "the message has a bare CR or LF"
     if not content.isascii():
         return "the message has 8-bit characters"

@@ -25,6 +25,7 @@ RECIPIENTS_OWN_POLICY = {
 class Stage(Enum):
     """Which of our commands was answered; the value is what people call it."""
 
+    RSET = "RSET"
     MAIL = "MAIL FROM"
     RCPT = "RCPT TO"
     DATA = "DATA"

@@ -67,6 +67,7 @@ class Post:
     login: tuple[str, str] | None = None
     methods: str = "PLAIN LOGIN"
     esmtp: bool = True
+    pipelining: bool = True
     port: int = 0
     accepted: list[Accepted] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -178,7 +179,8 @@ class _Session:
         if not self.server.esmtp:
             await self.say("502 5.5.1 no")
             return
-        extensions = ["test.example", "PIPELINING", "ENHANCEDSTATUSCODES"]
+        extensions = ["test.example", "ENHANCEDSTATUSCODES"]
+        extensions += ["PIPELINING"] if self.server.pipelining else []
         extensions += [f"SIZE {self.server.size}"] if self.server.size else []
         extensions += ["STARTTLS"] if self.server.tls and not self.secure else []
         extensions += [f"AUTH {self.server.methods}"] if self.server.login else []
@@ -271,9 +273,10 @@ async def post(
     login: tuple[str, str] | None = None,
     methods: str = "PLAIN LOGIN",
     esmtp: bool = True,
+    pipelining: bool = True,
 ) -> AsyncIterator[Post]:
     """Run a server in this event loop; `tls` offers STARTTLS, or speaks TLS from the start with `implicit`."""
-    here = Post(ledger=ledger, size=size, tls=tls, login=login, methods=methods, esmtp=esmtp)
+    here = Post(ledger=ledger, size=size, tls=tls, login=login, methods=methods, esmtp=esmtp, pipelining=pipelining)
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,179 @@
+"""One message, one recipient, one SMTP transaction (RFC 5321 3.3; SIZE 1870, PIPELINING 2920).
+
+Where the server offers PIPELINING, [RSET,] MAIL, RCPT and DATA leave in one write and their replies are read in
+order; elsewhere each waits for the reply to the one before. The content follows, and the final dot once `in_doubt`
+returned: until the dot is written no server may accept the message, after it only a reply tells. After a reply to the
+dot the server's buffers are clear (RFC 5321 4.1.1.4), so the next MAIL needs no RSET; after a refusal before it does.
+
+Fails with RelayTrouble, and with `Stale` when a connection that was used before turns out to be of no use any more:
+nothing of this message was said yet that counts, so another connection may be tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiosmtplib import SMTPException, SMTPResponse
+
+from notifier.deliver.connection import Connection
+from notifier.deliver.message import stuffed
+from notifier.deliver.reply import Stage, one_line, verdict
+from notifier.deliver.trouble import refusal, trouble, trouble_of, words
+from notifier.errors import RelayTrouble
+from notifier.model import Reply, Verdict
+
+SHORTEST_IDLE = 5.0  # seconds; a connection unused for longer is asked by RSET whether it is still there
+BEFORE_THE_DOT = "the message, before its final dot"
+
+
+class Stale(Exception):
+    """A connection that was good before does not answer any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What is to be said: checked addresses, the content as it was stored; times in seconds.
+
+    `content_timeout` is for the content to leave us, `final_timeout` for the reply to the dot.
+    """
+
+    sender: str
+    recipient: str
+    content: bytes
+    in_doubt: Callable[[], Awaitable[None]]
+    content_timeout: float
+    final_timeout: float
+
+
+async def transact(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
+    """Return the reply, and whether the connection can be used again."""
+    size = len(offer.content)
+    if 0 < connection.largest < size:
+        why = f"the message has {size} octets, and the relay takes {connection.largest}"
+        return Reply(Verdict.REFUSED_MESSAGE, None, why), True
+    refused = await _envelope(connection, offer)
+    return refused if refused is not None else await _content(connection, offer)
+
+
+# --- before the content -----------------------------------------------------------------------------------------------
+
+Answers = list[tuple[Stage, SMTPResponse]]
+
+
+async def _envelope(connection: Connection, offer: Offer) -> tuple[Reply, bool] | None:
+    """Say who it is from and for; return None when the content is awaited, else as `transact`."""
+    size = f" SIZE={len(offer.content)}" if connection.sized else ""
+    steps = [
+        (Stage.MAIL, f"MAIL FROM:<{offer.sender}>{size}"),
+        (Stage.RCPT, f"RCPT TO:<{offer.recipient}>"),
+        (Stage.DATA, "DATA"),
+    ]
+    used = connection.messages > 0
+    if connection.begun or (used and asyncio.get_running_loop().time() - connection.used > SHORTEST_IDLE):
+        steps.insert(0, (Stage.RSET, "RSET"))
+    connection.messages += 1
+    connection.begun = True
+    answers, lost = await _answers(connection, steps)
+    refused = next(((stage, answer) for stage, answer in answers if not _good(stage, answer)), None)
+    if used and _stale(answers, refused, lost):
+        raise Stale
+    if refused is not None:
+        return _judged(connection, *refused), lost is None and await _ended(connection, answers)
+    if lost is not None:
+        raise lost
+    return None
+
+
+async def _answers(connection: Connection, steps: list[tuple[Stage, str]]) -> tuple[Answers, RelayTrouble | None]:
+    """Say the steps, together or in turn; return the answers that came, and why no more came if one is missing."""
+    answers: Answers = []
+    try:
+        for group in [steps] if connection.pipelining else [[step] for step in steps]:
+            connection.say(group[0][0].value, *(line for _, line in group))
+            for stage, _ in group:
+                answer = await connection.reply(stage.value)
+                answers.append((stage, answer))
+                if answer.code == 421:  # it closes, whatever else it says
+                    return answers, None
+            if not _good(*answers[-1]):
+                break
+    except RelayTrouble as trouble:
+        return answers, trouble
+    return answers, None
+
+
+def _good(stage: Stage, answer: SMTPResponse) -> bool:
+    return answer.code == 354 if stage is Stage.DATA else answer.code // 100 == 2
+
+
+def _stale(answers: Answers, refused: tuple[Stage, SMTPResponse] | None, lost: RelayTrouble | None) -> bool:
+    """Tell whether a connection that was used before was over before this message: its MAIL was never considered."""
+    if refused is None:
+        return lost is not None and all(stage is Stage.RSET for stage, _ in answers)
+    return refused[0] is Stage.RSET or (refused[0] is Stage.MAIL and refused[1].code == 421)
+
+
+async def _ended(connection: Connection, answers: Answers) -> bool:
+    """End a refused transaction; return whether the connection can be used again.
+
+    A server may await content although nobody is to get it (RFC 2920 3.1): a lone dot ends that. If it took the
+    recipient though it refused the sender, an empty message could come of the dot: then the connection is closed.
+    """
+    stage, last = answers[-1]
+    if last.code == 421:
+        return False
+    if not (stage is Stage.DATA and _good(stage, last)):
+        return True
+    if any(_good(stage, answer) for stage, answer in answers if stage is Stage.RCPT):
+        return False
+    try:
+        connection.say(Stage.DOT.value, ".")
+        return (await connection.reply(Stage.DOT.value)).code // 100 in (4, 5)
+    except RelayTrouble:
+        return False
+
+
+# --- the content and after --------------------------------------------------------------------------------------------
+
+
+async def _content(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
+    """Write the content, and the final dot once `in_doubt` returned; then wait for what only the relay knows."""
+    dialogue, route = connection.dialogue, connection.route
+    try:
+        if dialogue.silent:
+            dialogue.write(stuffed(offer.content))
+        await offer.in_doubt()
+        async with asyncio.timeout(offer.content_timeout):
+            await dialogue.flushed()
+        early = not dialogue.silent  # some answer before the dot; then none is written
+        if not early:
+            dialogue.write(b".\r\n")
+    except TimeoutError:
+        raise trouble(route, f"does not take the message: not read within {offer.content_timeout:g} s") from None
+    except SMTPException as error:
+        raise trouble_of(route, BEFORE_THE_DOT, error) from error
+    try:
+        async with asyncio.timeout(offer.final_timeout):
+            answer = await dialogue.reply()
+    except (SMTPException, TimeoutError) as error:
+        if early:
+            raise trouble_of(route, BEFORE_THE_DOT, error) from error
+        why = words(error) or f"no reply within {offer.final_timeout:g} s"
+        return Reply(Verdict.IN_DOUBT, None, f"after the final dot: {why}"), False
+    kind = answer.code // 100
+    if kind == 2 and not early:
+        connection.begun = False
+        return Reply(Verdict.SENT, answer.code, one_line(answer.message)), True
+    if kind not in (4, 5) and not early:
+        return Reply(Verdict.IN_DOUBT, answer.code, f"no reply to a message: {one_line(answer.message)}"), False
+    return _judged(connection, Stage.DOT, answer), not early and answer.code != 421
+
+
+def _judged(connection: Connection, stage: Stage, answer: SMTPResponse) -> Reply:
+    """Return what an answer that does not accept says of the message; raises RelayTrouble when it is about us."""
+    meaning = verdict(stage, answer.code, answer.message)
+    if meaning is None:
+        raise refusal(connection.route, stage.value, answer.code, answer.message)
+    return Reply(meaning, answer.code, one_line(answer.message))
