@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-MOST_BYTES = 262_144  # of one mail; what a report says is at its beginning
+MOST_BYTES = 131_072  # of one mail; what a report says is at its beginning
 PORTS = {"imaps": 993, "imap": 143}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
