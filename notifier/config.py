@@ -175,6 +175,34 @@ def sender_parts(sender: str) -> tuple[str, str]:
 # --- the options ------------------------------------------------------------------------------------------------------
 
 
+class DkimConfig(BaseModel):
+    """Signing mail here, for a relay that does not; each key is the path of a PEM file, or its text."""
+
+    model_config = _STRICT
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]*$")] = ""
+    selector: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] = ""
+    key: SecretStr = SecretStr("")
+    ed25519_selector: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] = ""
+    ed25519_key: SecretStr = SecretStr("")
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys that are named, by selector."""
+        pairs = [(self.selector, self.key), (self.ed25519_selector, self.ed25519_key)]
+        return {selector: key.get_secret_value() for selector, key in pairs if selector}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> DkimConfig:
+        for name, key in (("selector", self.key), ("ed25519_selector", self.ed25519_key)):
+            if bool(getattr(self, name)) != bool(key.get_secret_value()):
+                raise ValueError(f"{name} and its key come together: set both or none")
+        if bool(self.domain) != bool(self.keys):
+            raise ValueError("signing needs domain, selector and key: make a key with `notifier dkim-key FILE`")
+        if self.selector and self.selector == self.ed25519_selector:
+            raise ValueError("the two keys need selectors of their own")
+        return self
+
+
 class MailConfig(BaseModel):
     """How digests leave."""
 
@@ -186,6 +214,7 @@ class MailConfig(BaseModel):
     starttls: Literal["auto", "required", "never"] = "auto"
     connections: Annotated[int, Field(ge=1, le=100)] = 4
     in_doubt: Literal["resend", "hold"] = "resend"
+    dkim: DkimConfig = DkimConfig()
 
     @property
     def encryption(self) -> bool | None:
@@ -340,6 +369,17 @@ class Config(BaseSettings):
             return f"maildir:{self.path(self.mail.relay.removeprefix('maildir:'))}"
         return self.mail.relay
 
+    @property
+    def dkim_keys(self) -> dict[str, bytes]:
+        """The private keys that sign mail, PEM, by selector; raises ConfigError for a file that cannot be read."""
+        found: dict[str, bytes] = {}
+        for selector, key in self.mail.dkim.keys.items():
+            try:
+                found[selector] = key.encode() if "-----BEGIN" in key else self.path(key).read_bytes()
+            except OSError as fault:
+                raise ConfigError([f"mail.dkim: the key of selector {selector} cannot be read: {fault}"]) from None
+        return found
+
     def path(self, path: Path | str) -> Path:
         """Resolve a path of the configuration."""
         return (self.folder / path).absolute()
@@ -375,6 +415,7 @@ class Config(BaseSettings):
 
 TABLES: dict[str, type[BaseModel]] = {
     "mail": MailConfig,
+    "dkim": DkimConfig,
     "bounces": BouncesConfig,
     "web": WebConfig,
     "listing": ListingConfig,

@@ -163,6 +163,7 @@ class Desk:
     owner: str
     resend: bool
     clock: Callable[[], datetime]
+    sign: Callable[[bytes, datetime], bytes] = lambda content, _now: content
     stream: Stream = field(default_factory=Stream)
 
 
@@ -197,13 +198,18 @@ async def _composed(
     ready: list[tuple[QueuedMessage, bytes]] = []
     for message in messages:
         try:
-            ready.append((message, message.content or compose(digest(message, desk.head), desk.templates)))
+            ready.append((message, message.content or _written(desk, message)))
         except Exception as fault:
             log.compose_failed(message.recipient, message.message_id, fault)
             await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
             states[OutboxState.HELD] += 1
     await desk.store.keep([(message.outbox_id, content) for message, content in ready if message.content is None])
     return ready
+
+
+def _written(desk: Desk, message: QueuedMessage) -> bytes:
+    """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
+    return desk.sign(compose(digest(message, desk.head), desk.templates), desk.clock())
 
 
 class _WithdrawnError(NotifierError):

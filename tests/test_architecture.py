@@ -27,6 +27,7 @@ PURE = [
     "cadence",
     "rhythm",
     "templates",
+    "sign",
 ]
 HOMES = {
     "httpx": {"fetch"},
@@ -49,7 +50,8 @@ HOMES = {
     "uvicorn": {"web", "daemon", "demo"},
     "typer": {"cli"},
     "procrastinate": {"workers"},
-    "dkim": {"compose", "deliver"},
+    "dkim": {"sign"},
+    "cryptography": {"sign"},
 }
 
 

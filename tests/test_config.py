@@ -153,6 +153,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 NONE_BY_DEFAULT = {
     ("", "templates"),
+    *(("dkim", name) for name in ("domain", "selector", "key", "ed25519_selector", "ed25519_key")),
     ("bounces", "address"),
     ("bounces", "maildir"),
     ("bounces", "imap"),
@@ -167,8 +168,8 @@ def example_options() -> dict[str, dict[str, object]]:
     tables: dict[str, dict[str, object]] = {}
     table = ""
     for line in EXAMPLE.read_text().splitlines():
-        header = re.fullmatch(r"\[\[?(\w+)\]\]?", line)
-        option = re.fullmatch(r"(?:# )?([a-z_]+) = (.+)", line)
+        header = re.fullmatch(r"\[\[?(?:\w+\.)?(\w+)\]\]?", line)
+        option = re.fullmatch(r"(?:# )?([a-z0-9_]+) = (.+)", line)
         if header:
             table = header[1]
         elif option:
@@ -180,7 +181,7 @@ def example_options() -> dict[str, dict[str, object]]:
 def test_the_example_holds_every_option_with_its_true_default(table: str) -> None:
     model: type[BaseModel] = TABLES.get(table, Config)
     shown = example_options()[table]
-    fields = {name: field for name, field in model.model_fields.items() if name not in ("folder", *TABLES)}
+    fields = {name: field for name, field in model.model_fields.items() if name not in {"folder", *TABLES}}
     assert set(shown) == {field.alias or name for name, field in fields.items()}
     required = {"name": "a", "url": "https://example.org", "format": "hf-daily", "email": "a@example.org", "query": "a"}
     least = {"contact": "me@example.org"} | {key: value for key, value in required.items() if key in fields}

@@ -19,6 +19,7 @@ from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.deliver import relay
 from notifier.digest import Letterhead
+from notifier.errors import ConfigError
 from notifier.fetch import client
 from notifier.intake import Intake, Queries
 from notifier.pipeline import Desk, Shelf
@@ -72,11 +73,25 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             owner=f"{socket.gethostname()}:{os.getpid()}",
             resend=resend,
             clock=clock,
+            sign=signing(config),
         )
         shelf = Shelf(config.path(config.feeds), config.base_url)
         yield Running(
             config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
         )  # fmt: skip
+
+
+def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
+    """Return what signs a message; without `[mail.dkim]` nothing does. Raises ConfigError for an unusable key."""
+    if not config.mail.dkim.domain:
+        return lambda content, _now: content
+    from notifier.sign import KeyUnfit, Signer, read_key  # costs half a second, which only those pay who sign
+
+    try:
+        keys = [read_key(selector, pem) for selector, pem in config.dkim_keys.items()]
+    except KeyUnfit as fault:
+        raise ConfigError([f"mail.dkim: {fault}"]) from None
+    return Signer(config.mail.dkim.domain, keys)
 
 
 def letterhead(config: Config, store: Store) -> Letterhead:
