@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from notifier.diff import batch_keys, diff
 from notifier.errors import SeenMeanwhile, StoreError
@@ -341,3 +341,34 @@ async def test_a_reader_who_left_and_comes_back_finds_the_configured_subscriptio
         await store.keep_configured(wanted, NOW)
         await store.come_back(reader.subscriber_id, NOW)
         assert [each.active for each in await store.subscriptions()] == [True]
+
+
+async def test_what_many_readers_are_owed_is_queued_in_bounded_pieces(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one look can hold is done in halves, and nobody gets another's papers."""
+    monkeypatch.setattr("notifier.store.digests.MOST_OWED", 5)
+    async with open_store(database) as store:
+        for number in range(7):
+            await subscribed(store, f"reader{number}@example.org")
+        await record(store, batch(1, 2))
+        done = await store.queue_digests(NOW, "example.org")
+        messages = await store.claim("me", NOW, LEASE, 20)
+    assert (done.groups, done.troubles) == (7, ())
+    assert sorted(m.recipient for m in messages) == [f"reader{number}@example.org" for number in range(7)]
+    assert {len(m.papers) for m in messages} == {2}
+
+
+async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_none_of_those_queued_with_it(database: str) -> None:
+    async with open_store(database) as store:
+        for number in range(4):
+            await subscribed(store, f"reader{number}@example.org")
+        await record(store, batch(1, 2))
+        async with store._database.write() as connection:  # nobody's clock knows such a zone
+            broken = update(metadata.tables["subscription"]).filter_by(subscriber_id=2)
+            await connection.execute(broken.values(cadence="daily", timezone="Mars/Olympus", next_due_at=NOW))
+        done = await store.queue_digests(NOW, "example.org")
+        assert [email for email, _ in done.troubles] == ["reader1@example.org"]
+        while done.last is not None:
+            done = await store.queue_digests(NOW, "example.org", done.last)
+        assert (await store.depth()) == {OutboxState.QUEUED: 3}

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
     Cadence,
+    DigestClock,
     OutboxId,
     OutboxState,
     PaperId,
@@ -30,10 +32,11 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.contents import by_paper, coverage, papers, subscriptions
-from notifier.store.engine import Database
+from notifier.store.engine import Database, chunks, execute_rows
 from notifier.store.rows import domain_of, to_clock
 
 Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
+Group = Sequence[Row[Any]]  # the subscriptions of one subscriber and one cadence
 WANTED = {  # which hits a subscription's policy wants
     Versions.NEW: ("new",),
     Versions.CROSS: ("new", "cross"),
@@ -42,6 +45,8 @@ WANTED = {  # which hits a subscription's policy wants
 
 
 FIRST = SubscriberId(0)  # before the first
+AT_ONCE = 500  # subscribers queued for in one transaction
+MOST_OWED = 50_000  # hits looked at in one go
 PUT_OFF = timedelta(hours=1)  # of a subscriber whose digest cannot be queued
 RETURN_PAUSE = timedelta(hours=20)  # between messages to an immediate reader whose papers came back
 
@@ -62,8 +67,10 @@ class Digests:
         self._database = database
         self._secret = secret
 
-    async def queue_digests(self, now: datetime, domain: str, after: SubscriberId = FIRST, limit: int = 200) -> Queued:
-        """Queue messages for up to `limit` subscribers who are due, of those whose number is above `after`.
+    async def queue_digests(
+        self, now: datetime, domain: str, after: SubscriberId = FIRST, limit: int = AT_ONCE
+    ) -> Queued:
+        """Queue messages for up to `limit` subscribers who are due; of immediate readers, those numbered above `after`.
 
         One transaction. A subscriber's subscriptions of one cadence share one message; each paper is in it once and in
         no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs. A subscriber whose
@@ -71,16 +78,11 @@ class Digests:
         """
         troubles: list[tuple[str, str]] = []
         async with self._database.write() as connection:
+            chosen, last = await _chosen(connection, now, after, limit)
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
-            due = await _due(connection, now, after, limit)
-            for group in due:
-                try:
-                    async with connection.begin_nested():
-                        await self._queue(connection, group, newest, now, domain)
-                except Exception as fault:
-                    troubles.append((group[0].email, f"{type(fault).__name__}: {fault}"))
-                    await _put_off(connection, group, now + PUT_OFF)
-        last = SubscriberId(due[-1][0].subscriber_id) if due else None
+            due = await _due(connection, now, chosen)
+            for wave in _waves(due):
+                troubles += await self._queue_apart(connection, wave, newest, now, domain)
         return Queued(groups=len(due), last=last, troubles=tuple(troubles))
 
     async def preview(self, email: str, now: datetime, *, again: bool) -> QueuedMessage | None:
@@ -95,7 +97,7 @@ class Digests:
             active = [row for row in await subscriptions(connection, person.id) if row.active]
             mine = [row for row in active if again or row.cadence in cadence.MAILED]
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
-            owed = await (_hits(connection, mine) if again else _owed(connection, mine, newest)) if mine else {}
+            owed = await (_hits(connection, mine) if again else _owed_to(connection, mine, newest)) if mine else {}
             first = min((row.cursor for row in mine), default=newest)
             return QueuedMessage(
                 outbox_id=OutboxId(0),
@@ -115,154 +117,275 @@ class Digests:
                 content=None,
             )
 
-    async def _queue(
-        self, connection: AsyncConnection, group: Sequence[Row[Any]], newest: int, now: datetime, domain: str
-    ) -> None:
-        """Queue one message for subscriptions of one subscriber and one cadence, and move their cursors."""
-        owed = await _owed(connection, group, newest)
-        done = {"cursor": newest}
-        if owed:
-            number = await self._add_message(connection, group, owed, newest, now, domain)
-            if (
-                number is None
-            ):  # this period had its digest (the hour was changed, or a clock): the next one carries them
-                done = {}
-            else:
-                await self._carry(connection, group[0].subscriber_id, number, owed)
-        for row in group:
-            await connection.execute(
-                update(schema.subscription)
-                .where(schema.subscription.c.id == row.id)
-                .values(next_due_at=cadence.next_due(to_clock(row), now), **done)
-            )
+    async def _queue_apart(
+        self, connection: AsyncConnection, wave: Sequence[Group], newest: int, now: datetime, domain: str
+    ) -> list[tuple[str, str]]:
+        """Queue for groups of different subscribers at once; one by one if that fails. Return who had trouble and why.
 
-    async def _add_message(
+        What they are owed together is bounded: too much is done in halves.
+        """
+        try:
+            async with connection.begin_nested():
+                owed = await _owed(connection, wave, newest, most=MOST_OWED if len(wave) > 1 else None)
+                if owed is not None:
+                    await self._queue(connection, wave, owed, newest, now, domain)
+                    return []
+        except Exception as fault:
+            if len(wave) == 1:
+                [group] = wave
+                await _put_off(connection, group, now + PUT_OFF)
+                return [(group[0].email, f"{type(fault).__name__}: {fault}")]
+        half = len(wave) // 2
+        troubles: list[tuple[str, str]] = []
+        for part in (wave[:half], wave[half:]):
+            troubles += await self._queue_apart(connection, part, newest, now, domain)
+        return troubles
+
+    async def _queue(
         self,
         connection: AsyncConnection,
-        group: Sequence[Row[Any]],
-        owed: Owed,
+        wave: Sequence[Group],
+        owed: Mapping[int, Owed],
         newest: int,
         now: datetime,
         domain: str,
-    ) -> int | None:
-        """Add a queued message and return its number; None when the subscriber has one for this period."""
-        first = group[0]
-        period = _period(first, newest, min(paper for paper, _ in owed), now)
-        name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
-        added = self._database.insert(schema.message).values(
-            message_id=f"<{name}@{domain}>",
-            subscriber_id=first.subscriber_id,
-            period=period,
-            cadence=first.cadence,
-            state=OutboxState.QUEUED,
-            recipient=first.email,
-            domain=domain_of(first.email),
-            poll_from=min(row.cursor for row in group),
-            poll_to=newest,
-            queued_at=now,
-            next_attempt_at=now,
-            attempts=0,
-            doubts=0,
-            reply="",
+    ) -> None:
+        """Queue one message for each group that is owed anything, and move the cursors of its subscriptions."""
+        numbers = await self._add_messages(
+            connection, [group for group in wave if owed.get(group[0].subscriber_id)], owed, newest, now, domain
         )
-        number: int | None = await connection.scalar(added.on_conflict_do_nothing().returning(schema.message.c.id))
-        return number
-
-    async def _carry(self, connection: AsyncConnection, subscriber_id: int, number: int, carried: Owed) -> None:
-        rows = [
-            {
-                "subscriber_id": subscriber_id, "paper_id": paper, "edition": edition,
-                "message_id": number, "query_ids": queries,
-            }
-            for (paper, edition), queries in carried.items()
-        ]  # fmt: skip
-        added = self._database.insert(schema.delivery)
+        await self._carry(connection, {number: (who, owed[who]) for who, number in numbers.items()})
+        due: dict[DigestClock, datetime | None] = {}
+        moved: list[tuple[object, ...]] = []
+        for group in wave:
+            who = group[0].subscriber_id
+            # Owed, but no message: this period had its digest (the hour was changed, or a clock). The next carries it.
+            kept = bool(owed.get(who)) and who not in numbers
+            for row in group:
+                clock = to_clock(row)
+                if clock not in due:
+                    due[clock] = cadence.next_due(clock, now)
+                moved.append((due[clock], row.cursor if kept else newest, row.id))
         await connection.execute(
-            added.on_conflict_do_update(
-                index_elements=list(schema.delivery.primary_key.columns),
-                set_={"message_id": added.excluded.message_id, "query_ids": added.excluded.query_ids},
-                where=schema.delivery.c.message_id.is_(None),
-            ),
-            rows,
+            update(schema.subscription)
+            .where(schema.subscription.c.id == bindparam("row"))
+            .values(next_due_at=bindparam("due"), cursor=bindparam("to")),
+            [{"due": at, "to": to, "row": number} for at, to, number in moved],
         )
 
+    async def _add_messages(
+        self,
+        connection: AsyncConnection,
+        groups: Sequence[Group],
+        owed: Mapping[int, Owed],
+        newest: int,
+        now: datetime,
+        domain: str,
+    ) -> dict[int, int]:
+        """Add queued messages; return their numbers by subscriber, without those who have one for this period."""
+        rows = []
+        for group in groups:
+            first = group[0]
+            period = _period(first, newest, min(paper for paper, _ in owed[first.subscriber_id]), now)
+            name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
+            rows.append(
+                {
+                    "message_id": f"<{name}@{domain}>",
+                    "subscriber_id": first.subscriber_id,
+                    "period": period,
+                    "cadence": first.cadence,
+                    "state": OutboxState.QUEUED,
+                    "recipient": first.email,
+                    "domain": domain_of(first.email),
+                    "poll_from": min(row.cursor for row in group),
+                    "poll_to": newest,
+                    "queued_at": now,
+                    "next_attempt_at": now,
+                    "attempts": 0,
+                    "doubts": 0,
+                    "reply": "",
+                }
+            )
+        if not rows:
+            return {}
+        table = schema.message
+        added = self._database.insert(table).on_conflict_do_nothing().returning(table.c.subscriber_id, table.c.id)
+        return {row.subscriber_id: row.id for row in await connection.execute(added, rows)}
 
-async def _due(connection: AsyncConnection, now: datetime, after: SubscriberId, limit: int) -> list[list[Row[Any]]]:
-    """Return, for the next `limit` subscribers who are due, their subscriptions by cadence.
+    async def _carry(self, connection: AsyncConnection, carried: Mapping[int, tuple[int, Owed]]) -> None:
+        """Record which message carries what: message -> (subscriber, owed)."""
+        spelt: dict[tuple[QueryId, ...], str] = {}
+        rows: list[tuple[object, ...]] = []
+        for number, (who, owed) in carried.items():
+            for (paper, edition), queries in owed.items():
+                key = tuple(queries)
+                if key not in spelt:
+                    spelt[key] = json.dumps(queries)
+                rows.append((who, paper, edition, number, spelt[key]))
+        if not rows:
+            return
+        table = schema.delivery
+        added = self._database.insert(table)
+        upsert = added.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns),
+            set_={"message_id": added.excluded.message_id, "query_ids": added.excluded.query_ids},
+            where=table.c.message_id.is_(None),
+        )
+        columns = ("subscriber_id", "paper_id", "edition", "message_id", "query_ids")
+        await execute_rows(connection, upsert, columns, rows)
+
+
+async def _chosen(
+    connection: AsyncConnection, now: datetime, after: SubscriberId, limit: int
+) -> tuple[list[int], SubscriberId | None]:
+    """Return up to `limit` subscribers who are due, and where to go on: None when nobody is.
+
+    First those by a clock, longest overdue first: queueing moves their due time, so the next call finds the next ones.
+    Then immediate readers in the order of their numbers: whatever becomes of one, the next call goes on behind it.
+    """
+    table, subscriber = schema.subscription, schema.subscriber
+    confirmed = and_(table.c.active, subscriber.c.state == SubscriberState.CONFIRMED)
+    overdue = [and_(table.c.cadence.in_(list(cadence.LONGEST_WAIT)), table.c.next_due_at <= now), *_impossible(now)]
+    for when in overdue:
+        rows = await connection.execute(
+            select(table.c.subscriber_id)
+            .join(subscriber)
+            .where(confirmed, when)
+            .order_by(table.c.next_due_at)
+            .limit(limit)
+        )
+        chosen = list(dict.fromkeys(rows.scalars()))
+        if chosen:
+            return chosen, after
+    rows = await connection.execute(
+        select(table.c.subscriber_id)
+        .join(subscriber)
+        .where(confirmed, table.c.subscriber_id > after, _immediate(now))
+        .distinct()
+        .order_by(table.c.subscriber_id)
+        .limit(limit)
+    )
+    chosen = list(rows.scalars())
+    return chosen, SubscriberId(chosen[-1]) if chosen else None
+
+
+async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int]) -> list[Group]:
+    """Return what these subscribers are due: their subscriptions by cadence, those first that are due themselves.
 
     When one subscription of a cadence is due, all of that cadence are looked at: there is one message a day, whatever
     hour each of them names, and it must not be the same one that always comes first.
     """
     table, subscriber = schema.subscription, schema.subscriber
-    due = and_(
-        table.c.active,
-        subscriber.c.state == SubscriberState.CONFIRMED,
-        subscriber.c.id > after,
-        _is_due(now),
-    )
-    who = select(table.c.subscriber_id).join(subscriber).where(due).distinct()
-    chosen = list((await connection.execute(who.order_by(table.c.subscriber_id).limit(limit))).scalars())
-    rows = await connection.execute(
-        select(table, subscriber.c.email, _is_due(now).label("due"))
-        .join(subscriber)
-        .where(table.c.subscriber_id.in_(chosen), table.c.active)
-        .order_by(table.c.subscriber_id, table.c.id)
-    )
-    groups: dict[tuple[int, str], list[Row[Any]]] = {}
-    for row in rows:
-        groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
+    columns = [each for each in table.c if each.name not in ("label", "began", "origin")]
+    groups: dict[tuple[int, str], list[Any]] = {}
+    for some in chunks(chosen):
+        rows = await connection.execute(
+            select(*columns, subscriber.c.email, _is_due(now).label("due"))
+            .join(subscriber)
+            .where(table.c.subscriber_id.in_(some), table.c.active)
+            .order_by(table.c.subscriber_id, table.c.id)
+        )
+        for row in rows:
+            groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
     return [sorted(group, key=lambda row: not row.due) for group in groups.values() if any(row.due for row in group)]
 
 
+def _waves(groups: Sequence[Group]) -> Iterator[list[Group]]:
+    """Cut groups into runs in which each subscriber is once: what one message carries, the next must not."""
+    left = list(groups)
+    while left:
+        wave: list[Group] = []
+        later: list[Group] = []
+        seen: set[int] = set()
+        for group in left:
+            who = group[0].subscriber_id
+            (later if who in seen else wave).append(group)
+            seen.add(who)
+        yield wave
+        left = later
+
+
 def _is_due(now: datetime) -> ColumnElement[bool]:
+    return or_(_immediate(now), schema.subscription.c.next_due_at <= now, *_impossible(now))
+
+
+def _immediate(now: datetime) -> ColumnElement[bool]:
+    """Whether a subscription that goes by no clock has something to send."""
     table, delivery, message = schema.subscription, schema.delivery, schema.message
     hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
     returned = exists().where(delivery.c.subscriber_id == table.c.subscriber_id, delivery.c.message_id.is_(None))
     recent = exists().where(message.c.subscriber_id == table.c.subscriber_id, message.c.queued_at > now - RETURN_PAUSE)
-    immediate = and_(table.c.cadence == Cadence.IMMEDIATE, or_(hit, and_(returned, ~recent)))
-    # A due time further away than its clock allows was computed while the system clock was wrong.
-    impossible = [
+    return and_(table.c.cadence == Cadence.IMMEDIATE, or_(hit, and_(returned, ~recent)))
+
+
+def _impossible(now: datetime) -> list[ColumnElement[bool]]:
+    """A due time further away than its clock allows was computed while the system clock was wrong."""
+    table = schema.subscription
+    return [
         and_(table.c.cadence == each, table.c.next_due_at > now + wait) for each, wait in cadence.LONGEST_WAIT.items()
     ]
-    return or_(immediate, table.c.next_due_at <= now, *impossible)
 
 
-async def _put_off(connection: AsyncConnection, group: Sequence[Row[Any]], until: datetime) -> None:
+async def _put_off(connection: AsyncConnection, group: Group, until: datetime) -> None:
     """Look at subscriptions again later; immediate ones have no time to be put off to."""
     table = schema.subscription
     scheduled = table.c.id.in_([row.id for row in group]), table.c.cadence != Cadence.IMMEDIATE
     await connection.execute(update(table).where(*scheduled).values(next_due_at=until))
 
 
-async def _owed(connection: AsyncConnection, group: Sequence[Row[Any]], newest: int) -> Owed:
-    """What these subscriptions hit and no message carried yet, each with the queries that hit it."""
-    subscriber_id = group[0].subscriber_id
-    owed: Owed = {}
-    back = select(schema.delivery).filter_by(subscriber_id=subscriber_id, message_id=None)
-    for row in await connection.execute(back):
-        owed[PaperId(row.paper_id), row.edition] = [QueryId(query) for query in row.query_ids]
-    hit, delivery = schema.hit, schema.delivery
+async def _owed(
+    connection: AsyncConnection, groups: Sequence[Group], newest: int, most: int | None = None
+) -> dict[int, Owed] | None:
+    """What these subscriptions hit and no message carried yet, by subscriber, each paper with the queries that hit it.
+
+    None when that is more than `most` hits.
+    """
+    found: dict[int, Owed] = {}
+    people = sorted({group[0].subscriber_id for group in groups})
+    back, table = schema.delivery, schema.subscription
+    for some in chunks(people):
+        asked = select(back).where(back.c.subscriber_id.in_(some), back.c.message_id.is_(None))
+        for row in await connection.execute(asked):
+            owed = found.setdefault(row.subscriber_id, {})
+            owed[PaperId(row.paper_id), row.edition] = [QueryId(query) for query in row.query_ids]
+    total = 0
+    for some in chunks([row.id for group in groups for row in group]):
+        left = None if most is None else most - total + 1
+        rows = (await connection.execute(_hit_by(newest).where(table.c.id.in_(some)).limit(left))).all()
+        total += len(rows)
+        if most is not None and total > most:
+            return None
+        for row in rows:
+            queries = found.setdefault(row.subscriber_id, {}).setdefault((row.paper_id, row.edition), [])
+            if row.query_id not in queries:
+                queries.append(row.query_id)
+    return found
+
+
+def _hit_by(newest: int) -> Select[tuple[int, QueryId, PaperId, int]]:
+    """The hits that subscriptions want, up to poll `newest`, and that no message carried to their subscriber."""
+    table, hit, delivery = schema.subscription, schema.hit, schema.delivery
     carried = exists().where(
-        delivery.c.subscriber_id == subscriber_id,
+        delivery.c.subscriber_id == table.c.subscriber_id,
         delivery.c.paper_id == hit.c.paper_id,
         delivery.c.edition == hit.c.edition,
         delivery.c.message_id.is_not(None),
     )
-    for row in group:
-        rows = await connection.execute(
-            select(hit.c.paper_id, hit.c.edition)
-            .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.cursor, hit.c.poll_id <= newest, ~carried)
-            .where(hit.c.kind.in_(WANTED[row.versions]))
-            .order_by(hit.c.paper_id)
-        )
-        for paper_id, edition in rows:
-            queries = owed.setdefault((PaperId(paper_id), edition), [])
-            if row.query_id not in queries:
-                queries.append(QueryId(row.query_id))
-    return owed
+    wanted = [and_(table.c.versions == versions, hit.c.kind.in_(kinds)) for versions, kinds in WANTED.items()]
+    return (
+        select(table.c.subscriber_id, table.c.query_id, hit.c.paper_id, hit.c.edition)
+        .join(hit, hit.c.query_id == table.c.query_id)
+        .where(hit.c.poll_id > table.c.cursor, hit.c.poll_id <= newest, or_(*wanted), ~carried)
+        .order_by(table.c.subscriber_id, table.c.id, hit.c.paper_id)
+    )
 
 
-async def _hits(connection: AsyncConnection, group: Sequence[Row[Any]]) -> Owed:
+async def _owed_to(connection: AsyncConnection, group: Group, newest: int) -> Owed:
+    """What one subscriber is owed."""
+    return (await _owed(connection, [group], newest) or {}).get(group[0].subscriber_id, {})
+
+
+async def _hits(connection: AsyncConnection, group: Group) -> Owed:
     """Everything that these subscriptions' queries ever hit, newest last."""
     hit = schema.hit
     found: Owed = {}

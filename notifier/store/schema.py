@@ -247,7 +247,7 @@ subscription = Table(
     Column("active", Boolean, nullable=False),
     Column("origin", String(10), nullable=False),  # config, cli or web: who may change it
     UniqueConstraint("subscriber_id", "query_id"),
-    Index("ix_subscription_due", "active", "next_due_at"),
+    Index("ix_subscription_due", "cadence", "active", "next_due_at"),
     Index("ix_subscription_query_id", "query_id"),
     sqlite_autoincrement=True,
 )

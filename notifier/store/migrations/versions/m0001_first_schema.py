@@ -248,7 +248,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("subscriber_id", "query_id", name=op.f("uq_subscription_subscriber_id_query_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_subscription_due", "subscription", ["active", "next_due_at"], unique=False)
+    op.create_index("ix_subscription_due", "subscription", ["cadence", "active", "next_due_at"], unique=False)
     op.create_index("ix_subscription_query_id", "subscription", ["query_id"], unique=False)
 
     op.create_table(
