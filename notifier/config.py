@@ -214,6 +214,8 @@ class MailConfig(BaseModel):
     starttls: Literal["auto", "required", "never"] = "auto"
     connections: Annotated[int, Field(ge=1, le=100)] = 4
     in_doubt: Literal["resend", "hold"] = "resend"
+    per_domain: Annotated[int, Field(ge=1, le=100)] = 5
+    per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
     dkim: DkimConfig = DkimConfig()
 
     @property

@@ -496,6 +496,39 @@ class OutboxState(StrEnum):
     HELD = "held"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A message as the operator sees it: what it is and how its delivery stands, without what it says."""
+
+    outbox_id: OutboxId
+    message_id: str
+    kind: str
+    state: OutboxState
+    recipient: str
+    period: str  # of a letter: its key
+    queued_at: datetime
+    next_attempt_at: datetime
+    attempts: int
+    doubts: int
+    crashes: int
+    code: int | None
+    reply: str
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRest:
+    """A relay that would not talk to us: `failures` times in a row since `since`; it is asked again at `until`."""
+
+    relay: str
+    failures: int
+    until: datetime
+    since: datetime
+    permanent: bool
+    code: int | None
+    reason: str
+
+
 class LetterKind(StrEnum):
     """What a letter is for; each kind has its pair of templates, `email/<kind>.txt` and `.html`."""
 

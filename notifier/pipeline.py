@@ -11,35 +11,28 @@ No network call happens inside a transaction. One page, one message or one templ
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from notifier import log
 from notifier.backfill import MOST_TRIES
-from notifier.compose import compose
-from notifier.deliver import Relay
-from notifier.digest import Letterhead, digest
-from notifier.errors import AddressError, FetchError, NotifierError, PageError, RelayTrouble
+from notifier.digest import Letterhead
+from notifier.drain import Desk, Drained, drain_outbox
+from notifier.errors import FetchError, PageError
 from notifier.feed import rss
 from notifier.files import replace_file
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
 from notifier.letter import compose_letter
 from notifier.model import (
     Channel,
-    Envelope,
     FeedItem,
     Letter,
     Listing,
     ListingState,
     Marks,
-    OutboxState,
     Outcome,
     Poll,
-    QueuedMessage,
     Validators,
 )
 from notifier.store import Store
@@ -47,12 +40,10 @@ from notifier.store.digests import FIRST
 from notifier.templates import Templates
 
 PAST_DAYS_AT_ONCE = 5  # read after one poll of a listing
-LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
-CLAIM = 20  # messages claimed at once
-RELAY_PAUSE = timedelta(minutes=5)  # before the relay is asked again after it would not talk to us
-PERMANENT_PAUSE = timedelta(minutes=15)  # the same after it said so for good (login, TLS): a person must mend it
 FEED_ITEMS = 100
 FEED_FILE = "papers.rss"
+__all__ = ["Desk", "Drained", "Shelf", "catch_up", "drain_outbox", "feed", "poll", "post", "publish", "queue_digests"]
+
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the date of a feed that has never had an item
 
 
@@ -102,7 +93,7 @@ async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll
     return done
 
 
-# --- queue, drain -----------------------------------------------------------------------------------------------------
+# --- queue, post -----------------------------------------------------------------------------------------------------
 
 
 async def queue_digests(store: Store, head: Letterhead, now: datetime) -> int:
@@ -131,131 +122,6 @@ async def post(store: Store, templates: Templates, head: Letterhead, letter: Let
     message_id = store.letter_name(letter, head.domain)
     content = compose_letter(letter, message_id, head.sender, head.base_url, templates, now)
     return await store.add_letter(letter, message_id, content, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drained:
-    """What became of the messages that were offered; `paused_until` when the relay would not talk to us."""
-
-    states: Counter[OutboxState]
-    paused_until: datetime | None = None
-
-
-@dataclass(slots=True)
-class Stream:
-    """The flow of mail to the relay: it rests until a time when the relay would not talk to us."""
-
-    rests_until: datetime | None = None
-
-    def rests(self, now: datetime) -> bool:
-        """Tell whether to leave the relay alone; a rest longer than any we take was set under a wrong clock."""
-        return self.rests_until is not None and now < self.rests_until <= now + PERMANENT_PAUSE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What sending needs: where mail goes, what it says, and who we are among the processes of this database."""
-
-    store: Store
-    relay: Relay
-    templates: Templates
-    head: Letterhead
-    owner: str
-    resend: bool
-    clock: Callable[[], datetime]
-    sign: Callable[[bytes, datetime], bytes] = lambda content, _now: content
-    stream: Stream = field(default_factory=Stream)
-
-
-async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained:
-    """Offer every message whose time has come, once each; `stop` ends it between two messages."""
-    states: Counter[OutboxState] = Counter()
-    await desk.store.free_lapsed(desk.clock(), resend=desk.resend)
-    if desk.stream.rests(desk.clock()):
-        return Drained(states=states, paused_until=desk.stream.rests_until)
-    while messages := await desk.store.claim(desk.owner, desk.clock(), LEASE, CLAIM):
-        ready = await _composed(desk, messages, states)
-        for position, (message, content) in enumerate(ready):
-            rest = [later for later, _ in ready[position:]]
-            if stop is not None and stop.is_set():
-                await _give_back(desk, rest)
-                return Drained(states=states)
-            try:
-                states += await _offer(desk, message, content)
-            except RelayTrouble as trouble:
-                until = await _stop_the_stream(desk, rest, trouble)
-                return Drained(states=states, paused_until=until)
-            except Exception as fault:  # of no kind we know: this message waits, the others leave
-                log.step_failed(f"offer {message.message_id}", fault)
-                states[await desk.store.turned_away(message.outbox_id, desk.clock(), repr(fault), desk.clock())] += 1
-    return Drained(states=states)
-
-
-async def _composed(
-    desk: Desk, messages: list[QueuedMessage], states: Counter[OutboxState]
-) -> list[tuple[QueuedMessage, bytes]]:
-    """Compose what has no bytes yet and keep them, so that every attempt carries the same; one bad message is held."""
-    ready: list[tuple[QueuedMessage, bytes]] = []
-    for message in messages:
-        try:
-            ready.append((message, message.content or _written(desk, message)))
-        except Exception as fault:
-            log.compose_failed(message.recipient, message.message_id, fault)
-            await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
-            states[OutboxState.HELD] += 1
-    await desk.store.keep([(message.outbox_id, content) for message, content in ready if message.content is None])
-    return ready
-
-
-def _written(desk: Desk, message: QueuedMessage) -> bytes:
-    """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
-    return desk.sign(compose(digest(message, desk.head), desk.templates), desk.clock())
-
-
-class _WithdrawnError(NotifierError):
-    """The message stopped being ours to send before its final dot."""
-
-
-async def _offer(desk: Desk, message: QueuedMessage, content: bytes) -> Counter[OutboxState]:
-    """Offer one message and settle the reply. Raises RelayTrouble when the relay would not talk to us."""
-
-    async def in_doubt() -> None:
-        if not await desk.store.mark_in_doubt(message.outbox_id, desk.owner):
-            raise _WithdrawnError(message.message_id)
-
-    envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
-    try:
-        reply = await desk.relay.offer(envelope, in_doubt)
-    except _WithdrawnError:
-        log.withdrawn(message.recipient, message.message_id)
-        return Counter()
-    except AddressError as fault:  # never sent, whoever put it into the database
-        await desk.store.hold(message.outbox_id, desk.owner, str(fault))
-        return Counter([OutboxState.HELD])
-    state = await desk.store.settle(message.outbox_id, reply, desk.clock(), resend=desk.resend)
-    log.settled(message.recipient, message.message_id, state, reply.code, reply.text)
-    return Counter([state])
-
-
-async def _give_back(desk: Desk, messages: list[QueuedMessage]) -> None:
-    """Give claimed messages back unharmed: we were told to stop."""
-    for message in messages:
-        await desk.store.release(message.outbox_id, desk.owner)
-
-
-async def _stop_the_stream(desk: Desk, messages: list[QueuedMessage], trouble: RelayTrouble) -> datetime:
-    """Let the relay rest, and the message over which it turned us away a little longer than the others.
-
-    So a message that always draws such an answer is only ever the last to hold up the rest.
-    """
-    log.relay_trouble(trouble)
-    until = desk.clock() + (PERMANENT_PAUSE if trouble.permanent else RELAY_PAUSE)
-    desk.stream.rests_until = until
-    offered, *rest = messages
-    await desk.store.turned_away(offered.outbox_id, until, str(trouble), desk.clock())
-    for message in rest:
-        await desk.store.postpone(message.outbox_id, desk.owner, until, str(trouble))
-    return until
 
 
 # --- publish ----------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
                         starttls=config.mail.encryption, connections=config.mail.connections)  # fmt: skip
         stack.push_async_callback(sending.close)
         resend = config.mail.in_doubt == "resend"
-        log.recovered(*await store.recover(clock(), resend=resend))
+        log.recovered(*await store.recover(clock(), resend=resend, gone=gone))
         for email in await store.keep_configured(config.subscriptions, clock()):
             log.still_unsubscribed(email)
         overrides = config.path(config.templates) if config.templates else None
@@ -74,6 +74,9 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             resend=resend,
             clock=clock,
             sign=signing(config),
+            relay_name=config.relay_url[:300],
+            per_domain=config.mail.per_domain,
+            pace=config.mail.per_minute,
         )
         shelf = Shelf(config.path(config.feeds), config.base_url)
         yield Running(
@@ -92,6 +95,22 @@ def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
     except KeyUnfit as fault:
         raise ConfigError([f"mail.dkim: {fault}"]) from None
     return Signer(config.mail.dkim.domain, keys)
+
+
+def gone(owner: str) -> bool:
+    """Tell whether a process of this machine that claimed messages, `host:pid`, is dead; our own number was its own."""
+    host, _, number = owner.rpartition(":")
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    if int(number) == os.getpid():
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def letterhead(config: Config, store: Store) -> Letterhead:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from notifier import log, pipeline
 from notifier.daemon.opening import Running
 from notifier.fetch import host_of
-from notifier.model import Listing, ListingState, Poll
+from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
 
 TICK = timedelta(seconds=5)  # between two looks at what is due
@@ -125,18 +125,22 @@ async def _poll(running: Running, listing: Listing) -> Poll:
 
 
 async def _send(running: Running, stop: asyncio.Event) -> Drained:
-    """Queue, drain and publish; each is done although the one before it failed, and the first fault is raised."""
-    faults: list[Exception] = []
-    drained = Drained(states=Counter())
-    try:
-        await pipeline.queue_digests(running.store, running.desk.head, running.clock())
-    except Exception as fault:
-        faults.append(fault)
-    try:
-        drained = await pipeline.drain_outbox(running.desk, stop)
-    except Exception as fault:
-        faults.append(fault)
-    await pipeline.publish(running.store, running.shelf)
-    if faults:
-        raise faults[0]
-    return drained
+    """Queue, drain and publish, again while messages are left; the first fault is raised when all three were done."""
+    states: Counter[OutboxState] = Counter()
+    while True:
+        faults: list[Exception] = []
+        drained = Drained(states=Counter())
+        try:
+            await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+        except Exception as fault:
+            faults.append(fault)
+        try:
+            drained = await pipeline.drain_outbox(running.desk, stop)
+        except Exception as fault:
+            faults.append(fault)
+        await pipeline.publish(running.store, running.shelf)
+        if faults:
+            raise faults[0]
+        states += drained.states
+        if not drained.more or stop.is_set():
+            return replace(drained, states=states)

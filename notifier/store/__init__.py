@@ -22,21 +22,28 @@ from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.hosts import Hosts
+from notifier.store.letters import Letters
 from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
+from notifier.store.relays import Relays
+from notifier.store.review import Review
+from notifier.store.together import Together
+from notifier.store.turns import Turns
 from notifier.store.wishes import Wishes
 
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Wishes, Digests, Outbox, Bounces, Quarantine, Archive):
+class Store(Papers, Hosts, Wishes, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
         self._secret = secret
+        self._turns = Turns(database)
+        self._together = Together(self._commit)
 
     @property
     def place(self) -> str:

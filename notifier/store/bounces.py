@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifier.model import Bounce, BounceKind, OutboxId, Report, SubscriberState
 from notifier.store import schema
 from notifier.store.engine import Database
-from notifier.store.outbox import call_back
 from notifier.store.score import LONGEST_HEALTH, Counted, count
+from notifier.store.settle import call_back
 from notifier.store.subscribers import leave
 
 BY_MESSAGE_ID = timedelta(days=10)  # after it was queued; relays try for five days

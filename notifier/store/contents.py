@@ -17,23 +17,46 @@ from notifier.store.rows import PAPER_COLUMNS, to_paper
 LONGEST_COVERED = timedelta(days=8)  # what a digest says it covers; a weekly one covers seven days
 
 
-async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMessage:
-    message, delivery = schema.message, schema.delivery
-    row = (
-        await connection.execute(
-            select(message, schema.subscriber.c.token)
-            .join(schema.subscriber, isouter=True)
-            .where(message.c.id == outbox_id)
+async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: bool = False) -> list[QueuedMessage]:
+    """Load messages in the order given; what they share, papers and batches, is loaded once and shared.
+
+    One that was composed already comes without its papers, unless `always`: its bytes are there.
+    """
+    message = schema.message
+    found: dict[int, Row[Any]] = {}
+    for some in chunks(ids):
+        asked = select(message, schema.subscriber.c.token).join(schema.subscriber, isouter=True)
+        found |= {row.id: row for row in await connection.execute(asked.where(message.c.id.in_(some)))}
+    digests = [row for row in found.values() if row.kind == "digest" and (always or row.content is None)]
+    carried = await _carried(connection, [row.id for row in digests])
+    wanted = dict.fromkeys(paper for mine in carried.values() for paper in mine)
+    known = await _papers(connection, list(wanted))
+    theirs = await _subscriptions(connection, sorted({row.subscriber_id for row in digests}))
+    covered = {span: await coverage(connection, *span) for span in {(row.poll_from, row.poll_to) for row in digests}}
+    return [
+        _queued(
+            found[number],
+            tuple(
+                (*known[paper][:1], tuple(QueryId(query) for query in queries), known[paper][1])
+                for paper, queries in carried.get(number, {}).items()
+                if paper in known
+            ),
+            theirs.get(found[number].subscriber_id, []) if number in carried or always else [],
+            covered.get((found[number].poll_from, found[number].poll_to), ()) if found[number].kind == "digest" else (),
         )
-    ).one()
-    carried = await connection.execute(
-        select(delivery.c.paper_id, delivery.c.edition, delivery.c.query_ids)
-        .where(delivery.c.message_id == outbox_id)
-        .order_by(delivery.c.paper_id)
-    )
-    mine = await subscriptions(connection, row.subscriber_id) if row.kind == "digest" else []
+        for number in ids
+        if number in found
+    ]
+
+
+def _queued(
+    row: Row[Any],
+    papers: tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...],
+    mine: Sequence[Row[Any]],
+    coverage: tuple[Coverage, ...],
+) -> QueuedMessage:
     return QueuedMessage(
-        outbox_id=outbox_id,
+        outbox_id=OutboxId(row.id),
         message_id=row.message_id,
         kind=row.kind,
         recipient=row.recipient,
@@ -44,11 +67,43 @@ async def queued(connection: AsyncConnection, outbox_id: OutboxId) -> QueuedMess
         queued_at=row.queued_at,
         attempts=row.attempts,
         doubts=row.doubts,
-        papers=await papers(connection, by_paper({(p.paper_id, p.edition): p.query_ids for p in carried})),
+        papers=papers,
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
-        coverage=await coverage(connection, row.poll_from, row.poll_to) if row.kind == "digest" else (),
+        coverage=coverage,
         content=row.content,
     )
+
+
+async def _carried(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, dict[PaperId, list[QueryId]]]:
+    """Return which papers each message carries, with the queries that hit them."""
+    delivery = schema.delivery
+    carried: dict[int, dict[tuple[PaperId, int], list[QueryId]]] = {number: {} for number in numbers}
+    for some in chunks(numbers):
+        rows = await connection.execute(
+            select(delivery.c.message_id, delivery.c.paper_id, delivery.c.edition, delivery.c.query_ids)
+            .where(delivery.c.message_id.in_(some))
+            .order_by(delivery.c.message_id, delivery.c.paper_id)
+        )
+        for number, paper, edition, queries in rows:
+            carried[number][PaperId(paper), edition] = queries
+    return {number: by_paper(mine) for number, mine in carried.items()}
+
+
+async def _subscriptions(connection: AsyncConnection, people: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """Return the subscriptions of each subscriber, with the canonical text of their queries."""
+    table = schema.subscription
+    found: dict[int, list[Any]] = {}
+    columns = (table.c.subscriber_id, table.c.query_id, table.c.label, table.c.timezone, table.c.cadence)
+    for some in chunks(people):
+        rows = await connection.execute(
+            select(*columns, schema.query.c.canonical)
+            .join(schema.query, schema.query.c.id == table.c.query_id)
+            .where(table.c.subscriber_id.in_(some))
+            .order_by(table.c.id)
+        )
+        for row in rows:
+            found.setdefault(row.subscriber_id, []).append(row)
+    return found
 
 
 async def subscriptions(connection: AsyncConnection, subscriber_id: int) -> Sequence[Row[Any]]:
@@ -79,20 +134,24 @@ async def papers(
     connection: AsyncConnection, hits: Mapping[PaperId, Sequence[QueryId]]
 ) -> tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]:
     """Load papers in the order given, each with the queries that hit it and the listings it was met on."""
-    found: dict[int, Paper] = {}
-    listings: dict[int, list[str]] = {}
-    for some in chunks(list(hits)):
-        for row in await connection.execute(
-            select(schema.paper.c.id, *PAPER_COLUMNS).where(schema.paper.c.id.in_(some))
-        ):
-            found[row.id] = to_paper(row)
-        for place in await connection.execute(select(schema.sighting).where(schema.sighting.c.paper_id.in_(some))):
-            listings.setdefault(place.paper_id, []).append(place.listing)
+    found = await _papers(connection, list(hits))
     return tuple(
-        (found[number], tuple(QueryId(query) for query in queries), tuple(listings.get(number, ())))
+        (found[number][0], tuple(QueryId(query) for query in queries), found[number][1])
         for number, queries in hits.items()
         if number in found
     )
+
+
+async def _papers(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, tuple[Paper, tuple[str, ...]]]:
+    """Load papers, each with the listings it was met on."""
+    found: dict[int, Paper] = {}
+    listings: dict[int, list[str]] = {}
+    for some in chunks(numbers):
+        rows = await connection.execute(select(schema.paper.c.id, *PAPER_COLUMNS).where(schema.paper.c.id.in_(some)))
+        found |= {row.id: to_paper(row) for row in rows}
+        for place in await connection.execute(select(schema.sighting).where(schema.sighting.c.paper_id.in_(some))):
+            listings.setdefault(place.paper_id, []).append(place.listing)
+    return {number: (paper, tuple(listings.get(number, ()))) for number, paper in found.items()}
 
 
 async def coverage(connection: AsyncConnection, poll_from: int, poll_to: int) -> tuple[Coverage, ...]:

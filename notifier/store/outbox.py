@@ -5,127 +5,140 @@ The commit points after `queue_digests`, in the order a message meets them:
 - `claim` / `keep`: a lease, and the bytes that every attempt will carry. Power fails: claimed again, same bytes.
 - `mark_in_doubt`: just before the final dot. Power fails after it: offered once more, same Message-ID.
 - `settle`: the reply. After `sent` nothing sends these papers to this subscriber again: the key of `delivery` forbids.
+
+The marks and settlements of senders that work side by side share transactions (`together`). A claim takes letters
+first, then some messages of each recipient domain in turn, oldest first, so that no domain waits behind another's
+thousands; what waits is found by an index, never loaded or counted.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import (
-    BounceKind,
-    Letter,
-    OutboxId,
-    OutboxState,
-    QueuedMessage,
-    Reply,
-    SubscriberState,
-    Verdict,
-)
-from notifier.retry import IMPOSSIBLE_WAIT, MAX_DOUBTS, next_attempt
+from notifier.model import OutboxId, OutboxState, QueuedMessage, Reply, Verdict
+from notifier.retry import IMPOSSIBLE_WAIT, MAX_CRASHES, MAX_DOUBTS, next_attempt
 from notifier.store import schema
-from notifier.store.contents import queued
-from notifier.store.engine import Database
-from notifier.store.rows import domain_of
-from notifier.store.score import count, went_well
+from notifier.store.contents import contents
+from notifier.store.engine import Database, chunks
+from notifier.store.score import went_well
+from notifier.store.settle import LONGEST_REPLY, return_papers, settle, spread
+from notifier.store.together import Together
+from notifier.store.turns import NO_PACE, Turns
 
 UNDER_WAY = (OutboxState.CLAIMED, OutboxState.IN_DOUBT)
-DIGEST = "digest"  # the kind of a message that is no letter
 NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
+# What settling needs to know of a message; never its content.
+FACTS = tuple(schema.message.c[name] for name in (
+    "id", "state", "owner", "subscriber_id", "queued_at", "attempts", "doubts", "crashes", "kind",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The final dot of a message follows."""
+
+    outbox_id: OutboxId
+    owner: str
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the relay said of a message."""
+
+    outbox_id: OutboxId
+    reply: Reply
+    now: datetime
+    resend: bool
 
 
 class Outbox:
     """The verbs of sending."""
 
-    def __init__(self, database: Database, secret: bytes) -> None:
-        self._database = database
-        self._secret = secret
+    _database: Database
+    _together: Together[_Mark | _Answer, bool | OutboxState]
+    _turns: Turns
 
-    def letter_name(self, letter: Letter, domain: str) -> str:
-        """Return the Message-ID of a letter: one for each recipient and key."""
-        name = hmac.new(self._secret, f"letter\n{letter.recipient}\n{letter.key}".encode(), hashlib.sha256)
-        return f"<{name.hexdigest()[:32]}@{domain}>"
+    async def claim(
+        self,
+        owner: str,
+        now: datetime,
+        lease: timedelta,
+        limit: int,
+        *,
+        pace: Mapping[str, int] = NO_PACE,
+        suspects: bool = False,
+    ) -> list[QueuedMessage]:
+        """Lease up to `limit` messages whose time has come, with all that composing them needs; letters come first.
 
-    async def add_letter(self, letter: Letter, message_id: str, content: bytes, now: datetime) -> bool:
-        """Queue a composed letter; False when this recipient and key had one already, whatever became of it."""
-        added = self._database.insert(schema.message).values(
-            message_id=message_id,
-            kind=letter.kind,
-            subscriber_id=letter.subscriber_id,
-            period=letter.key,
-            cadence="",
-            state=OutboxState.QUEUED,
-            recipient=letter.recipient,
-            domain=domain_of(letter.recipient),
-            poll_from=0,
-            poll_to=0,
-            queued_at=now,
-            next_attempt_at=now,
-            attempts=0,
-            doubts=0,
-            content=content,
-            reply="",
-        )
-        async with self._database.write() as connection:
-            return bool((await connection.execute(added.on_conflict_do_nothing())).rowcount)
-
-    async def has_letter(self, recipient: str, key: str) -> bool:
-        """Tell whether there is a letter for this recipient and key."""
-        message = schema.message
-        mine = select(message.c.id).where(schema.LETTER, message.c.recipient == recipient, message.c.period == key)
+        `pace` is how many a minute may go to a domain. `suspects` asks for messages over which processes died:
+        claim those one at a time, with nothing else under way.
+        """
+        async with self._database.write(alone=False) as connection:
+            ids = await self._turns.chosen(connection, now, limit, pace=pace, suspects=suspects)
+            message = schema.message
+            claimed = update(message).where(message.c.id.in_(ids), schema.WAITING)
+            values = {"state": OutboxState.CLAIMED, "owner": owner, "lease_until": now + lease}
+            if ids:
+                taken = await connection.execute(claimed.values(values).returning(message.c.id))
+                got = set(taken.scalars())
+                ids = [number for number in ids if number in got]
+        if not ids:
+            return []
         async with self._database.read() as connection:
-            return (await connection.execute(mine)).first() is not None
-
-    async def claim(self, owner: str, now: datetime, lease: timedelta, limit: int) -> list[QueuedMessage]:
-        """Lease up to `limit` messages whose time has come, oldest first, with all that composing them needs."""
-        message = schema.message
-        due = or_(message.c.next_attempt_at <= now, message.c.next_attempt_at > now + IMPOSSIBLE_WAIT)
-        waiting = and_(message.c.state.in_([OutboxState.QUEUED, OutboxState.DEFERRED]), due)
-        async with self._database.write() as connection:
-            wanted = (
-                select(message.c.id)
-                .join(schema.subscriber, isouter=True)
-                .where(waiting, or_(message.c.kind != DIGEST, schema.subscriber.c.state == SubscriberState.CONFIRMED))
-                .order_by(message.c.kind == DIGEST, message.c.next_attempt_at, message.c.id)
-                .limit(limit)
-                .with_for_update(of=message, skip_locked=True)
-            )
-            ids = list((await connection.execute(wanted)).scalars())
-            await connection.execute(
-                update(message)
-                .where(message.c.id.in_(ids))
-                .values(state=OutboxState.CLAIMED, owner=owner, lease_until=now + lease)
-            )
-            return [await queued(connection, OutboxId(number)) for number in ids]
+            return await contents(connection, ids)
 
     async def keep(self, contents: Sequence[tuple[OutboxId, bytes]]) -> None:
         """Store the composed bytes of claimed messages: every attempt will carry these."""
-        async with self._database.write() as connection:
-            for outbox_id, content in contents:
-                await connection.execute(
-                    update(schema.message).where(schema.message.c.id == outbox_id).values(content=content)
-                )
+        if not contents:
+            return
+        table = schema.message
+        kept = update(table).where(table.c.id == bindparam("number")).values(content=bindparam("bytes"))
+        async with self._database.write(alone=False) as connection:
+            await connection.execute(kept, [{"number": number, "bytes": content} for number, content in contents])
 
-    async def mark_in_doubt(self, outbox_id: OutboxId, owner: str) -> bool:
+    async def mark_in_doubt(self, outbox_id: OutboxId, owner: str, lease_until: datetime | None = None) -> bool:
         """Record that the final dot follows; False when the message is no longer ours to send (its reader left)."""
-        return await self._move(outbox_id, owner, OutboxState.CLAIMED, state=OutboxState.IN_DOUBT)
+        return bool(await self._together(_Mark(outbox_id, owner, lease_until)))
 
-    async def release(self, outbox_id: OutboxId, owner: str) -> None:
-        """Give a claimed message back unharmed: it was not offered."""
-        await self._move(outbox_id, owner, OutboxState.CLAIMED, state=OutboxState.QUEUED, owner=None, lease_until=None)
+    async def settle(self, outbox_id: OutboxId, reply: Reply, now: datetime, *, resend: bool) -> OutboxState:
+        """Record what the relay said of a message; return the state that it is in now.
 
-    async def postpone(self, outbox_id: OutboxId, owner: str, until: datetime, reason: str) -> None:
-        """Give back a claimed message that was not offered, because the relay will not talk to us before `until`."""
+        `resend` says whether a message without an answer after its final dot is offered again, or held for a person.
+        """
+        state = await self._together(_Answer(outbox_id, reply, now, resend))
+        assert isinstance(state, OutboxState)
+        return state
+
+    async def _commit(self, requests: Sequence[_Mark | _Answer]) -> list[bool | OutboxState]:
+        """Do marks and settlements in one transaction; answer each."""
+        marks = [each for each in requests if isinstance(each, _Mark)]
+        answers = [each for each in requests if isinstance(each, _Answer)]
+        plain = all(each.reply.verdict is Verdict.SENT for each in answers)
+        async with self._database.write(alone=not plain) as connection:
+            marked = await _mark(connection, marks)
+            settled = await _settle_all(connection, answers)
+        return [each.outbox_id in marked if isinstance(each, _Mark) else settled[each.outbox_id] for each in requests]
+
+    async def release(self, outbox_ids: Sequence[OutboxId], owner: str) -> None:
+        """Give claimed messages back unharmed: they were not offered."""
+        await self._move(outbox_ids, owner, state=OutboxState.QUEUED)
+
+    async def postpone(self, outbox_ids: Sequence[OutboxId], owner: str, until: datetime, reason: str) -> None:
+        """Give back claimed messages that were not offered, because the relay will not talk to us before `until`."""
         await self._move(
-            outbox_id, owner, OutboxState.CLAIMED,
-            state=OutboxState.DEFERRED, owner=None, lease_until=None, next_attempt_at=until, reply=reason[:2000],
-        )  # fmt: skip
+            outbox_ids, owner, state=OutboxState.DEFERRED, next_attempt_at=until, reply=reason[:LONGEST_REPLY]
+        )
+
+    async def hold(self, outbox_id: OutboxId, owner: str, reason: str) -> None:
+        """Set a claimed message aside for a person to look at; its papers stay with it."""
+        await self._move([outbox_id], owner, state=OutboxState.HELD, reply=reason[:LONGEST_REPLY])
 
     async def turned_away(self, outbox_id: OutboxId, until: datetime, reason: str, now: datetime) -> OutboxState:
         """Record that the relay turned us away over this message: nobody is to blame, and others go before it.
@@ -134,62 +147,69 @@ class Outbox:
         """
         message = schema.message
         async with self._database.write() as connection:
-            row = (await connection.execute(select(message).filter_by(id=outbox_id))).one()
+            row = (await connection.execute(select(*FACTS).where(message.c.id == outbox_id))).one()
             if row.state not in UNDER_WAY:
                 return OutboxState(row.state)
-            again = next_attempt(row.attempts + 1, row.queued_at, now, spread=_spread(row))
-            values = {"attempts": row.attempts + 1, "owner": None, "lease_until": None, "reply": reason[:2000]}
+            again = next_attempt(row.attempts + 1, row.queued_at, now, spread=spread(row))
+            values: dict[str, Any] = {
+                "attempts": row.attempts + 1, "crashes": 0, "owner": None, "lease_until": None,
+                "reply": reason[:LONGEST_REPLY],
+            }  # fmt: skip
             if again is None and row.doubts:
                 values |= {"state": OutboxState.HELD}  # it may have arrived: a person decides
             elif again is None:
                 values |= {"state": OutboxState.FAILED, "settled_at": now, "content": None}
-                await _return_papers(connection, outbox_id)
+                await return_papers(connection, outbox_id)
             else:
                 values |= {"state": OutboxState.DEFERRED, "next_attempt_at": max(again, until + NEXT_IN_LINE)}
             await connection.execute(update(message).where(message.c.id == outbox_id).values(values))
         return OutboxState(values["state"])
 
-    async def hold(self, outbox_id: OutboxId, owner: str, reason: str) -> None:
-        """Set a claimed message aside for a person to look at; its papers stay with it."""
-        await self._move(
-            outbox_id, owner, OutboxState.CLAIMED,
-            state=OutboxState.HELD, owner=None, lease_until=None, reply=reason[:2000],
-        )  # fmt: skip
+    async def recover(
+        self, now: datetime, *, resend: bool, gone: Callable[[str], bool] = lambda _owner: False
+    ) -> tuple[int, int]:
+        """After a crash: free the messages that dead processes had claimed, resend or hold those in doubt.
 
-    async def settle(self, outbox_id: OutboxId, reply: Reply, now: datetime, *, resend: bool) -> OutboxState:
-        """Record what the relay said of a message; return the state that it is in now.
-
-        `resend` says whether a message without an answer after its final dot is offered again, or held for a person.
+        Returns how many of each there were. A message in doubt too often, or over which too many processes died, is
+        held, whatever `resend` says. On SQLite every other process is dead; on PostgreSQL those that `gone` says are,
+        and those whose lease lapsed.
         """
-        async with self._database.write() as connection:
-            row = (await connection.execute(select(schema.message).filter_by(id=outbox_id))).one()
-            if row.state not in UNDER_WAY:  # its reader left meanwhile: what was called back stays so
-                return OutboxState(row.state)
-            return await _settle(connection, row, reply, now, resend)
-
-    async def recover(self, now: datetime, *, resend: bool) -> tuple[int, int]:
-        """After a crash, as the only process: free claimed messages, resend or hold those in doubt.
-
-        Returns how many of each there were. A message in doubt too often is held, whatever `resend` says.
-        """
-        return await self._free(now, true(), resend)
+        message = schema.message
+        if self._database.is_sqlite:
+            return await self._free(now, true(), resend)
+        async with self._database.read() as connection:
+            owners = select(message.c.owner).where(message.c.state.in_(UNDER_WAY)).distinct()
+            dead = [owner for owner in (await connection.execute(owners)).scalars() if owner and gone(owner)]
+        return await self._free(now, or_(message.c.lease_until <= now, message.c.owner.in_(dead)), resend)
 
     async def free_lapsed(self, now: datetime, *, resend: bool) -> tuple[int, int]:
-        """Do the same for messages whose lease lapsed: whoever held them could not say what became of them."""
-        return await self._free(now, schema.message.c.lease_until <= now, resend)
+        """Do the same for messages whose lease lapsed: whoever held them could not say what became of them.
+
+        What waits for a time further away than any that is given got it from a clock that was wrong: it is due now.
+        """
+        message = schema.message
+        wrong = and_(schema.WAITING, message.c.next_attempt_at > now + IMPOSSIBLE_WAIT)
+        async with self._database.read() as connection:
+            found = (await connection.execute(select(message.c.id).where(wrong).limit(1))).first()
+        if found:
+            async with self._database.write() as connection:
+                await connection.execute(update(message).where(wrong).values(next_attempt_at=now))
+        return await self._free(now, message.c.lease_until <= now, resend)
 
     async def _free(self, now: datetime, which: ColumnElement[bool], resend: bool) -> tuple[int, int]:
         message = schema.message
-        under_way = message.c.state.in_([OutboxState.CLAIMED, OutboxState.IN_DOUBT])
+        under_way = message.c.state.in_(UNDER_WAY)
         async with self._database.read() as connection:
             if not (await connection.execute(select(message.c.id).where(under_way, which).limit(1))).first():
                 return 0, 0
         async with self._database.write() as connection:
-            rows = (await connection.execute(select(message).where(under_way, which))).all()
+            rows = (await connection.execute(select(*FACTS).where(under_way, which))).all()
             for row in rows:
                 values: dict[str, Any] = {"owner": None, "lease_until": None, "next_attempt_at": now}
                 if row.state == OutboxState.CLAIMED:
-                    values["state"] = OutboxState.QUEUED
+                    values |= {"state": OutboxState.QUEUED, "crashes": row.crashes + 1}
+                    if row.crashes + 1 >= MAX_CRASHES:
+                        values |= {"state": OutboxState.HELD, "reply": f"{MAX_CRASHES} processes died over it"}
                 else:
                     again = resend and row.doubts + 1 < MAX_DOUBTS
                     values["state"] = OutboxState.DEFERRED if again else OutboxState.HELD
@@ -209,85 +229,66 @@ class Outbox:
     async def message(self, outbox_id: OutboxId) -> QueuedMessage | None:
         """Return a message with its papers, whatever its state: for its web copy and for looking into the outbox."""
         async with self._database.read() as connection:
-            if not (await connection.execute(select(schema.message.c.id).filter_by(id=outbox_id))).first():
-                return None
-            return await queued(connection, outbox_id)
+            found = await contents(connection, [outbox_id], always=True)
+        return found[0] if found else None
 
-    async def _move(self, outbox_id: OutboxId, mine: str, expected: OutboxState, **values: Any) -> bool:
+    async def _move(self, outbox_ids: Sequence[OutboxId], mine: str, **values: Any) -> None:
+        """Give claimed messages back, in another state: they cost no process its life."""
         message = schema.message
-        async with self._database.write() as connection:
-            moved = await connection.execute(
-                update(message)
-                .where(message.c.id == outbox_id, message.c.owner == mine, message.c.state == expected)
-                .values(**values)
+        async with self._database.write(alone=False) as connection:
+            for some in chunks(outbox_ids):
+                ours = message.c.id.in_(some), message.c.owner == mine, message.c.state == OutboxState.CLAIMED
+                back = update(message).where(*ours).values(owner=None, lease_until=None, crashes=0, **values)
+                await connection.execute(back)
+
+
+async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
+    """Mark claimed messages in doubt; return which were still ours."""
+    message, marked = schema.message, set[int]()
+    for owner, lease_until in {(mark.owner, mark.lease_until) for mark in marks}:
+        ids = [mark.outbox_id for mark in marks if (mark.owner, mark.lease_until) == (owner, lease_until)]
+        ours = message.c.id.in_(ids), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
+        values: dict[str, Any] = {"state": OutboxState.IN_DOUBT}
+        if lease_until is not None:
+            values["lease_until"] = lease_until
+        moved = await connection.execute(update(message).where(*ours).values(values).returning(message.c.id))
+        marked |= set(moved.scalars())
+    return marked
+
+
+async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -> dict[int, OutboxState]:
+    """Settle messages; return their states. Those that were sent, nearly all, at once."""
+    if not answers:
+        return {}
+    table = schema.message
+    ids = [each.outbox_id for each in answers]
+    asked = select(*FACTS).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
+    rows = {row.id: row for row in await connection.execute(asked)}
+    # What was called back meanwhile, because its reader left, stays so.
+    states = {number: OutboxState(row.state) for number, row in rows.items()}
+    open_ = [each for each in answers if states[each.outbox_id] in UNDER_WAY]
+    sent = [each for each in open_ if each.reply.verdict is Verdict.SENT]
+    if sent:
+        settled = (
+            update(table)
+            .where(table.c.id == bindparam("number"))
+            .values(
+                state=OutboxState.SENT, attempts=table.c.attempts + 1, crashes=0, owner=None, lease_until=None,
+                content=None, code=bindparam("said"), reply=bindparam("words"), settled_at=bindparam("at"),
             )
-        return bool(moved.rowcount)
-
-
-async def _settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now: datetime, resend: bool) -> OutboxState:
-    """Apply the table of what each verdict means."""
-    attempts = row.attempts + 1
-    values: dict[str, Any] = {"attempts": attempts, "owner": None, "lease_until": None, "code": reply.code}
-    person: dict[str, Any] = {"health": f"{reply.code or ''} {reply.text}".strip()[:500]}
-    text, state, again, back = reply.text[:2000], OutboxState.FAILED, None, False
-    if reply.verdict is Verdict.SENT:
-        state, person = OutboxState.SENT, {}
-    elif reply.verdict is Verdict.REFUSED_RECIPIENT:
-        back = True
-    elif reply.verdict is Verdict.REFUSED_MESSAGE:
-        state = OutboxState.HELD  # our fault, not the reader's: a person looks at it
-    else:
-        doubts = row.doubts + (reply.verdict is Verdict.IN_DOUBT)
-        values["doubts"] = doubts
-        again = next_attempt(attempts, row.queued_at, now, spread=_spread(row))
-        if doubts >= MAX_DOUBTS or (reply.verdict is Verdict.IN_DOUBT and not resend):
-            state, again = OutboxState.HELD, None
-        elif again is None and doubts:
-            state = OutboxState.HELD  # it may have arrived: a person decides
-        elif again is None:
-            back = True
-        else:
-            state = OutboxState.DEFERRED
-    values |= {"state": state, "reply": text}
-    if again is not None:
-        values["next_attempt_at"] = again
-    if state in (OutboxState.SENT, OutboxState.FAILED):
-        values |= {"settled_at": now, "content": None}
-    await connection.execute(update(schema.message).where(schema.message.c.id == row.id).values(values))
-    if person and row.subscriber_id is not None:
+        )  # fmt: skip
         await connection.execute(
-            update(schema.subscriber).where(schema.subscriber.c.id == row.subscriber_id).values(person)
-        )
-    if back:
-        await _return_papers(connection, row.id)
-    if row.subscriber_id is None:
-        return state
-    if reply.verdict is Verdict.SENT:
-        await went_well(connection, row.subscriber_id, now)
-    elif reply.verdict is Verdict.REFUSED_RECIPIENT:
-        counted = await count(connection, row.subscriber_id, BounceKind.HARD, person["health"], now)
-        if counted.suppressed:
-            await call_back(connection, row.subscriber_id, "suppressed before it was sent", now)
-    return state
-
-
-async def call_back(connection: AsyncConnection, subscriber_id: int, why: str, now: datetime) -> None:
-    """Fail every digest to a subscriber that is not under its final dot; its papers are owed again."""
-    message = schema.message
-    waiting = message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED])
-    asked = select(message.c.id).where(message.c.subscriber_id == subscriber_id, waiting, message.c.kind == DIGEST)
-    for number in (await connection.execute(asked)).scalars().all():
-        values = {"state": OutboxState.FAILED, "reply": why, "settled_at": now, "content": None}
-        await connection.execute(update(message).where(message.c.id == number).values(values))
-        await _return_papers(connection, number)
-
-
-async def _return_papers(connection: AsyncConnection, outbox_id: int) -> None:
-    """Make the papers of a message owed again."""
-    carried = update(schema.delivery).where(schema.delivery.c.message_id == outbox_id)
-    await connection.execute(carried.values(message_id=None))
-
-
-def _spread(row: Row[Any]) -> float:
-    """Where in the jitter this message falls: its own place, evenly spread by the golden ratio."""
-    return float(row.id * 0.618034 % 1)
+            settled,
+            [
+                {"number": each.outbox_id, "said": each.reply.code, "words": each.reply.text[:LONGEST_REPLY],
+                 "at": each.now}
+                for each in sent
+            ],
+        )  # fmt: skip
+        people = {rows[each.outbox_id].subscriber_id for each in sent} - {None}
+        await went_well(connection, sorted(people), max(each.now for each in sent))
+    states |= {each.outbox_id: OutboxState.SENT for each in sent}
+    for each in open_:
+        if each.reply.verdict is not Verdict.SENT:
+            states[each.outbox_id] = await settle(connection, rows[each.outbox_id], each.reply, each.now, each.resend)
+    return states

@@ -10,6 +10,7 @@ subscriber resume` lifts it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,13 +57,13 @@ async def count(
     return Counted(counted=True, suppressed=over)
 
 
-async def went_well(connection: AsyncConnection, subscriber_id: int, now: datetime) -> None:
-    """Wipe the score of who was sent a message and has had no bounce for a week.
+async def went_well(connection: AsyncConnection, subscriber_ids: Sequence[int], now: datetime) -> None:
+    """Wipe the score of those who were sent a message and have had no bounce for a week.
 
     That a relay took a message says little while the bounce of the last one may still be under way.
     """
     table = schema.subscriber
     clean = table.c.bounced_at.is_(None) | (table.c.bounced_at < now - STALE_AFTER)
-    mine = table.c.id == subscriber_id, table.c.state == SubscriberState.CONFIRMED, clean
+    mine = table.c.id.in_(subscriber_ids), table.c.state == SubscriberState.CONFIRMED, clean
     changed = (table.c.health != "") | (table.c.bounce_score != 0)
     await connection.execute(update(table).where(*mine, changed).values(HEALTHY))

@@ -28,9 +28,9 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.engine import Database
-from notifier.store.outbox import call_back
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
 from notifier.store.score import HEALTHY
+from notifier.store.settle import call_back
 
 TOKEN_BYTES = 20  # 160 bits
 SIGNATURE_BYTES = 16  # 128 bits

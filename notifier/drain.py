@@ -1,0 +1,246 @@
+"""Drain: offer every message of the outbox whose time has come, several at once; settle what the relay says.
+
+    claim --compose--> line --places--> mark in doubt --final dot--> settle
+
+One message goes first; once the relay has answered it, the other places open. A place at which the relay would not
+talk to us closes; when the last one closes, the relay rests and is asked again with one message (the circuit breaker,
+`store.relays`). Nothing is in memory but a few claimed batches, however many messages wait. A drain ends after a
+while although messages wait, so that queueing and publishing have their turn: `Drained.more` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from notifier import log
+from notifier.compose import compose
+from notifier.deliver import Relay
+from notifier.digest import Letterhead, digest
+from notifier.errors import AddressError, NotifierError, RelayTrouble
+from notifier.line import Item, Line
+from notifier.model import Envelope, OutboxState, QueuedMessage
+from notifier.retry import PERMANENT_REST
+from notifier.store import Store
+from notifier.templates import Templates
+
+LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
+CLAIM = 100  # messages claimed at once; as many again may stand in line
+ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
+PER_DOMAIN = 5  # messages under way to one recipient domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What sending needs: where mail goes, what it says, and who we are among the processes of this database.
+
+    `relay_name` is what a relay's rests are remembered under. `per_domain` is how many messages may be under way to
+    one recipient domain, `pace` how many a minute may go to some of them.
+    """
+
+    store: Store
+    relay: Relay
+    templates: Templates
+    head: Letterhead
+    owner: str
+    resend: bool
+    clock: Callable[[], datetime]
+    sign: Callable[[bytes, datetime], bytes] = lambda content, _now: content
+    relay_name: str = "relay"
+    per_domain: int = PER_DOMAIN
+    pace: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drained:
+    """What became of the messages that were offered; `paused_until` when the relay would not talk to us.
+
+    `more` says that messages may still wait although their time has come.
+    """
+
+    states: Counter[OutboxState]
+    paused_until: datetime | None = None
+    more: bool = False
+
+
+async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained:
+    """Offer messages whose time has come, once each; `stop` ends it when those under way are settled."""
+    now = desk.clock()
+    await desk.store.free_lapsed(now, resend=desk.resend)
+    rest = await desk.store.resting(desk.relay_name)
+    if rest is not None and now < rest.until <= now + PERMANENT_REST:
+        return Drained(states=Counter(), paused_until=rest.until)
+    drain = _Drain(desk, stop or asyncio.Event(), rests=rest is not None)
+    await drain.run()
+    return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
+
+
+class _WithdrawnError(NotifierError):
+    """The message stopped being ours to send before its final dot."""
+
+
+class _Drain:
+    """One drain. `rests`: the relay would not talk to us when last asked."""
+
+    def __init__(self, desk: Desk, stop: asyncio.Event, *, rests: bool) -> None:
+        self._desk = desk
+        self._stop = stop
+        self._rests = rests
+        self._line = Line(desk.per_domain)
+        self._open = 1  # places at which the relay talks to us
+        self._fault: Exception | None = None
+        self._ends_at = asyncio.get_running_loop().time() + ROUND
+        self.states: Counter[OutboxState] = Counter()
+        self.paused_until: datetime | None = None
+        self.more = False
+
+    async def run(self) -> None:
+        """Raises what the database raised, once what is under way has ended."""
+        if self._rests and not await self._desk.store.probe(self._desk.relay_name, self._desk.clock()):
+            return
+        ready = await self._composed(await self._claimed(1 if self._rests else CLAIM))
+        await self._knock(ready)
+        self._line.put(ready)
+        if not self._over():
+            places = self._desk.relay.places
+            self._open = places
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fill(), name="fill the line")
+                for number in range(places):
+                    group.create_task(self._place(), name=f"place {number}")
+        await self._give_back(self._line.clear())
+        if not self._over() and not self.more:
+            await self._offer_suspects()
+        if self._fault:
+            raise self._fault
+
+    def _over(self) -> bool:
+        return self._stop.is_set() or self.paused_until is not None or self._fault is not None
+
+    async def _knock(self, ready: list[Item]) -> None:
+        """Offer the first message alone: a relay that is down, or refuses our login, is asked once and not by many."""
+        if ready and not self._over():
+            await self._offered(*ready.pop(0))
+
+    async def _offer_suspects(self) -> None:
+        """Offer the messages over which processes died, one at a time: if one of them is to blame, it is found."""
+        while not self._over() and (messages := await self._claimed(1, suspects=True)):
+            for item in await self._composed(messages):
+                await self._offered(*item)
+
+    async def _give_back(self, left: Sequence[QueuedMessage]) -> None:
+        """Give back what was not offered."""
+        numbers = [message.outbox_id for message in left]
+        if numbers and self.paused_until:
+            await self._desk.store.postpone(numbers, self._desk.owner, self.paused_until, "the relay rests")
+        elif numbers:
+            await self._desk.store.release(numbers, self._desk.owner)
+
+    # --- one end of the line: claim and compose, a batch ahead of the places ---
+
+    async def _fill(self) -> None:
+        try:
+            while True:
+                await self._line.shorter(CLAIM)
+                if asyncio.get_running_loop().time() >= self._ends_at:
+                    self.more = True
+                    return
+                messages = [] if self._over() else await self._claimed(CLAIM)
+                if not messages:
+                    return
+                self._line.put(await self._composed(messages))
+        except Exception as fault:
+            self._fault = self._fault or fault
+        finally:
+            self._line.close()
+
+    async def _claimed(self, most: int, *, suspects: bool = False) -> list[QueuedMessage]:
+        desk = self._desk
+        return await desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
+
+    async def _composed(self, messages: Sequence[QueuedMessage]) -> list[Item]:
+        """Compose what has no bytes yet and keep them, so that every attempt carries the same; a bad one is held."""
+        desk, ready = self._desk, list[Item]()
+        for message in messages:
+            try:
+                ready.append((message, message.content or self._written(message)))
+            except Exception as fault:
+                log.compose_failed(message.recipient, message.message_id, fault)
+                await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
+                self.states[OutboxState.HELD] += 1
+            await asyncio.sleep(0)  # the places have their turn
+        await desk.store.keep([(message.outbox_id, content) for message, content in ready if message.content is None])
+        return ready
+
+    def _written(self, message: QueuedMessage) -> bytes:
+        """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
+        desk = self._desk
+        return desk.sign(compose(digest(message, desk.head), desk.templates), desk.clock())
+
+    # --- the other end: offer and settle ---
+
+    async def _place(self) -> None:
+        """Offer one message after the other until the line is empty, or the relay will not talk to us here."""
+        try:
+            while not self._over() and (item := await self._line.take()) is not None:
+                try:
+                    if not await self._offered(*item):
+                        return
+                finally:
+                    self._line.done(item[0])
+        except Exception as fault:  # the database: what the others have under way may still be settled
+            self._fault = self._fault or fault
+        finally:
+            if self._over():
+                await self._give_back(self._line.clear())  # so that nobody waits for it
+
+    async def _offered(self, message: QueuedMessage, content: bytes) -> bool:
+        """Offer a message, whatever comes of it; return whether to go on at this place."""
+        desk = self._desk
+        try:
+            state = await self._offer(message, content)
+        except RelayTrouble as trouble:
+            log.relay_trouble(trouble)
+            now = desk.clock()
+            self._open -= 1
+            if (trouble.permanent or self._open <= 0) and self.paused_until is None:
+                self.paused_until = now  # nobody else records it too
+                self.paused_until = await desk.store.relay_failed(desk.relay_name, trouble, now)
+            state = await desk.store.turned_away(message.outbox_id, self.paused_until or now, str(trouble), now)
+            if state is not OutboxState.DEFERRED:
+                self.states[state] += 1
+            return False
+        except Exception as fault:  # of no kind we know: this message waits, the others leave
+            log.step_failed(f"offer {message.message_id}", fault)
+            now = desk.clock()
+            state = await desk.store.turned_away(message.outbox_id, now, repr(fault), now)
+        if state is not None:
+            self.states[state] += 1
+        return True
+
+    async def _offer(self, message: QueuedMessage, content: bytes) -> OutboxState | None:
+        """Offer one message and settle the reply; None when it was withdrawn before its final dot."""
+        desk = self._desk
+
+        async def in_doubt() -> None:
+            if not await desk.store.mark_in_doubt(message.outbox_id, desk.owner, desk.clock() + LEASE):
+                raise _WithdrawnError(message.message_id)
+
+        envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
+        try:
+            reply = await desk.relay.offer(envelope, in_doubt)
+        except _WithdrawnError:
+            log.withdrawn(message.recipient, message.message_id)
+            return None
+        except AddressError as fault:  # never sent, whoever put it into the database
+            await desk.store.hold(message.outbox_id, desk.owner, str(fault))
+            return OutboxState.HELD
+        if self._rests:
+            self._rests = False
+            await desk.store.relay_works(desk.relay_name)
+        state = await desk.store.settle(message.outbox_id, reply, desk.clock(), resend=desk.resend)
+        log.settled(message.recipient, message.message_id, state, reply.code, reply.text)
+        return state

@@ -1,0 +1,63 @@
+"""Group commit: requests that arrive while a transaction runs share the next one.
+
+A sync of the disk costs the same for one mark as for fifty, so that concurrent senders wait for one commit between
+them instead of one each. Promises: a request is answered only after the commit that holds it; one that cannot be done
+fails alone, because those it came with are then done one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+MOST = 500  # requests in one transaction
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+
+class Together(Generic[Request, Answer]):
+    """Calls `commit` with what was asked meanwhile; it answers each request, in their order."""
+
+    def __init__(self, commit: Callable[[Sequence[Request]], Awaitable[Sequence[Answer]]]) -> None:
+        self._commit = commit
+        self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def __call__(self, request: Request) -> Answer:
+        """Have one request done and return its answer."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, answer))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="group commit")
+        return await answer
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._write_some(some)
+        finally:
+            self._writer = None
+            for _, answer in self._waiting:  # cut off: nobody may wait for ever
+                answer.cancel()
+            self._waiting = []
+
+    async def _write_some(self, some: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._commit([request for request, _ in some])
+        except Exception as fault:
+            if len(some) > 1:
+                for each in some:
+                    await self._write_some([each])
+            elif not some[0][1].done():
+                some[0][1].set_exception(fault)
+        except BaseException:
+            for _, waiting in some:
+                waiting.cancel()
+            raise
+        else:
+            for (_, waiting), answer in zip(some, answers, strict=True):
+                if not waiting.done():  # whoever asked may have been cut off meanwhile
+                    waiting.set_result(answer)
