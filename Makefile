@@ -34,6 +34,9 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+bench-smtp: $(READY) ## sending beside its peers and signing beside OpenSSL (wants smtp-sink of Debian's postfix)
+	$(BIN)/python benchmarks/delivery_smtp.py
+
 bench-match: $(READY) ## matching beside its peers (installs them under build/)
 	$(BIN)/python benchmarks/match.py
 

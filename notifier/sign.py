@@ -18,6 +18,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import dkim
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -118,18 +119,18 @@ class Signer:
         except dkim.DKIMException as error:
             raise MessageUnfit(str(error)) from None
         headers = _RELAXED.canonicalize_headers(headers)
-        names = _names([name for name, _ in headers])
+        names, shown = _names(tuple(name for name, _ in headers))
         hashed = b"".join(name + b":" + value for name, value in dkim.select_headers(headers, names))
         body = b64encode(hashlib.sha256(relaxed(content[end + 2 :])).digest())
-        top = [self._signature(key, names, hashed, body, now) for key in self.keys]
+        top = [self._signature(key, shown, hashed, body, now) for key in self.keys]
         return b"".join([*top, content])
 
-    def _signature(self, key: Key, names: list[bytes], hashed: bytes, body: bytes, now: datetime) -> bytes:
+    def _signature(self, key: Key, names: str, hashed: bytes, body: bytes, now: datetime) -> bytes:
         """Return one DKIM-Signature field."""
         field = (
             f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/relaxed; d={self.domain};\r\n"
             f" s={key.selector}; t={int(now.timestamp())};\r\n"
-            f" h={_folded(names)};\r\n"
+            f" h={names};\r\n"
             f" bh={body.decode()};\r\n"
             f" b="
         ).encode("ascii")
@@ -150,7 +151,7 @@ def relaxed(body: bytes) -> bytes:
     if b"\t" in body:
         body = body.replace(b"\t", b" ")
     while b"  " in body:
-        body = body.replace(b"  ", b" ")
+        body = b" ".join(body.split(b"  "))  # searches once, where bytes.replace searches twice
     body = body.replace(b" \r\n", b"\r\n")
     end = len(body)
     while body.endswith(b"\r\n", 0, end):
@@ -158,13 +159,10 @@ def relaxed(body: bytes) -> bytes:
     return body[:end] + b"\r\n" if end else b""
 
 
-def _names(present: list[bytes]) -> list[bytes]:
-    """Return the fields to sign, each as often as it is signed."""
+@lru_cache(maxsize=64)
+def _names(present: tuple[bytes, ...]) -> tuple[list[bytes], str]:
+    """Return the fields to sign, each as often as it is signed, and the same as an h= tag over several lines."""
     names = [name for name in OVERSIGNED for _ in range(present.count(name) + 1)]
-    return names + [name for name in SIGNED for _ in range(present.count(name))]
-
-
-def _folded(names: list[bytes]) -> str:
-    """Return the h= tag over several lines."""
+    names += [name for name in SIGNED for _ in range(present.count(name))]
     text = ":".join(name.decode() for name in names)
-    return re.sub(rf"(.{{1,{LINE - 4}}}:)(?=.)", "\\1\r\n  ", text)
+    return names, re.sub(rf"(.{{1,{LINE - 4}}}:)(?=.)", "\\1\r\n  ", text)

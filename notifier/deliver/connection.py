@@ -18,7 +18,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPServerDisconnected
 from notifier.deliver.dialogue import Dialogue
 from notifier.deliver.reply import one_line
 from notifier.deliver.route import SmtpRoute
-from notifier.deliver.trouble import trouble, trouble_of
+from notifier.deliver.trouble import silence, trouble, trouble_of
 from notifier.errors import RelayTrouble
 
 QUIT_TIMEOUT = 5.0  # seconds
@@ -61,17 +61,19 @@ class Connection:
 
     async def reply(self, stage: str) -> SMTPResponse:
         """Return the next reply; raises RelayTrouble when there is none in time."""
-        if self.dialogue.answered:  # a group was answered together: no clock is needed
-            return await _told(self.route, stage, self.dialogue.reply())
-        return await _within(self.route, stage, self._patience, self.dialogue.reply())
+        try:
+            return await self.dialogue.reply(self._patience)
+        except TimeoutError:
+            raise silence(self.route, stage, self._patience) from None
+        except SMTPException as error:
+            raise trouble_of(self.route, stage, error) from error
 
     async def quit(self) -> None:
         """Leave politely; what the server does now changes nothing."""
         try:
-            with suppress(SMTPException, OSError):
-                async with asyncio.timeout(min(QUIT_TIMEOUT, self._patience)):
-                    self.dialogue.say("QUIT")
-                    await self.dialogue.reply()
+            with suppress(SMTPException, TimeoutError):
+                self.dialogue.say("QUIT")
+                await self.dialogue.reply(min(QUIT_TIMEOUT, self._patience))
         finally:
             self.abort()
 
@@ -146,19 +148,11 @@ async def _authenticate(route: SmtpRoute, client: SMTP, patience: float) -> None
 
 
 async def _within(route: SmtpRoute, stage: str, seconds: float, answer: Awaitable[T]) -> T:
-    """Await an answer for some seconds; raises RelayTrouble."""
+    """Await an answer of aiosmtplib for some seconds; raises RelayTrouble."""
     try:
         async with asyncio.timeout(seconds):
-            return await _told(route, stage, answer)
+            return await answer
     except TimeoutError:
-        raise trouble(route, f"is silent at {stage}: no answer within {seconds:g} s") from None
-
-
-async def _told(route: SmtpRoute, stage: str, answer: Awaitable[T]) -> T:
-    """Await an answer; what is none becomes RelayTrouble."""
-    try:
-        return await answer
-    except TimeoutError:
-        raise
+        raise silence(route, stage, seconds) from None
     except (SMTPException, OSError, ValueError) as error:  # ValueError: an AUTH challenge that is no base64
         raise trouble_of(route, stage, error) from error

@@ -13,13 +13,15 @@ def unfit(content: bytes) -> str | None:
     """Return why these bytes must not be sent, None when they are CRLF lines of 7-bit text."""
     if not content.endswith(b"\r\n"):
         return "the message does not end with CRLF"
-    if not content.count(b"\r\n") == content.count(b"\r") == content.count(b"\n"):
+    # A bare CR or LF ends a line for splitlines as well, and then there are more lines than CRs or than LFs.
+    lines = content.splitlines()
+    if not len(lines) == content.count(b"\r") == content.count(b"\n"):
         return "the message has a bare CR or LF"
     if not content.isascii():
         return "the message has 8-bit characters"
     if b"\0" in content:
         return "the message has a NUL"
-    longest = max(map(len, content.split(b"\r\n")))
+    longest = max(map(len, lines))
     if longest > LONGEST_LINE:
         return f"the message has a line of {longest} octets, and {LONGEST_LINE} is the limit"
     return None

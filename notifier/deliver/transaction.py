@@ -144,9 +144,11 @@ async def _content(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
     try:
         if dialogue.silent:
             dialogue.write(stuffed(offer.content))
-        await offer.in_doubt()
-        async with asyncio.timeout(offer.content_timeout):
-            await dialogue.flushed()
+    except SMTPException as error:
+        raise trouble_of(route, BEFORE_THE_DOT, error) from error
+    await offer.in_doubt()
+    try:
+        await dialogue.flushed(offer.content_timeout)
         early = not dialogue.silent  # some answer before the dot; then none is written
         if not early:
             dialogue.write(b".\r\n")
@@ -155,8 +157,7 @@ async def _content(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
     except SMTPException as error:
         raise trouble_of(route, BEFORE_THE_DOT, error) from error
     try:
-        async with asyncio.timeout(offer.final_timeout):
-            answer = await dialogue.reply()
+        answer = await dialogue.reply(offer.final_timeout)
     except (SMTPException, TimeoutError) as error:
         if early:
             raise trouble_of(route, BEFORE_THE_DOT, error) from error

@@ -29,6 +29,11 @@ def trouble_of(route: SmtpRoute, stage: str, error: Exception) -> RelayTrouble:
     return trouble(route, f"fails at {stage}: {words(error)}")
 
 
+def silence(route: SmtpRoute, stage: str, seconds: float) -> RelayTrouble:
+    """Return an answer that did not come as trouble."""
+    return trouble(route, f"is silent at {stage}: no answer within {seconds:g} s")
+
+
 def words(error: BaseException) -> str:
     """Return what an exception says, on one line."""
     return one_line(error.message if isinstance(error, SMTPResponseException) else str(error))
