@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from notifier.fetch.manners import SHORT_WAIT, rest
 from notifier.intake import KILLS_ALLOWED
-from notifier.model import Comparison, HostState, Listing, ListingState, Outcome, Poll, StoredPaper
+from notifier.model import Comparison, HostState, Listing, ListingState, Outcome, Poll, RelayRest, StoredPaper
 from notifier.reconcile import in_words, reconcile
 from notifier.store import Store
 from notifier.store.quarantine import Kill
@@ -50,6 +50,7 @@ class Status:
     papers: int
     news: int
     outbox: Mapping[str, int]
+    relays: tuple[RelayRest, ...]
     subscribers: Mapping[str, int]
 
     @property
@@ -74,6 +75,7 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
         papers=papers,
         news=news,
         outbox={str(state): count for state, count in (await store.depth()).items()},
+        relays=tuple(await store.resting_relays()),
         subscribers={str(state): count for state, count in (await store.subscriber_counts()).items()},
     )
 
@@ -120,6 +122,14 @@ def lines(seen: Status) -> Iterator[str]:
             yield f"[yellow]{since}:[/yellow] {escape(kill.reason)}; it is parsed again when it changes"
     for name, day, reason in seen.lost:
         yield f"[yellow]{escape(name)}: {day} was given up:[/yellow] {escape(reason)}"
+    for resting in seen.relays:
+        times = f"{resting.failures} times since {_when(resting.since)} UTC"
+        yield f"[red]{escape(resting.relay)} would not talk to us, {times}:[/red] {escape(resting.reason)}"
+        yield f"{INDENT}it is asked again at {_when(resting.until)} UTC" + (
+            "; a person must mend this" if resting.permanent else ""
+        )
+    if held := seen.outbox.get("held"):
+        yield f"[red]{held} held for you to decide:[/red] `notifier outbox list --state held`"
     yield f"papers: {seen.papers} seen, {seen.news} of them news"
     for what, counts in (("outbox", seen.outbox), ("subscribers", seen.subscribers)):
         yield f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none")
@@ -175,6 +185,9 @@ def as_json(seen: Status) -> dict[str, Any]:
         "papers": seen.papers,
         "news": seen.news,
         "outbox": dict(seen.outbox),
+        "relays": [
+            asdict(each) | {"until": each.until.isoformat(), "since": each.since.isoformat()} for each in seen.relays
+        ],
         "subscribers": dict(seen.subscribers),
     }
 

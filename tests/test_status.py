@@ -69,7 +69,7 @@ async def test_json_has_stable_keys_and_iso_instants(installation: World) -> Non
     assert config.listing[1].name == "never"
     assert list(told) == [
         "at", "well", "listings", "differences", "hosts", "quarantined", "lost_days", "papers", "news", "outbox",
-        "subscribers",
+        "relays", "subscribers",
     ]  # fmt: skip
     daily, never = told["listings"]
     assert daily == {

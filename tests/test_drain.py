@@ -1,0 +1,122 @@
+"""Draining the outbox: side by side, fairly, and how a relay that will not talk to us is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from notifier.daemon.steps import poll_due
+from notifier.model import OutboxState
+from notifier.pipeline import drain_outbox, queue_digests
+from notifier.store import schema, turns
+from tests.servers.smtp import post
+from tests.world import World, text_page
+
+READERS = [f"reader{number}@{domain}.example.org" for domain in "abc" for number in range(4)]
+
+
+async def queue(installation: World, readers: list[str]) -> None:
+    """Let every reader be owed one digest."""
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page("A Fictional Paper on Queues"))
+    for reader in readers:
+        await installation.subscribe(reader, "*")
+    async with installation.opened() as running:
+        await poll_due(running)
+        await queue_digests(running.store, running.desk.head, running.clock())
+
+
+async def test_everybody_is_sent_one_message_over_several_places(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, READERS)
+        async with installation.opened() as running:
+            drained = await drain_outbox(running.desk)
+        assert drained.states == {OutboxState.SENT: len(READERS)}
+        assert sorted(each.recipients[0] for each in server.accepted) == sorted(READERS)
+
+
+async def test_f044_a_relay_that_is_down_is_asked_once_and_remembered_over_restarts(installation: World) -> None:
+    """One connection for twelve messages; none while it rests; one message asks, then all leave."""
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, READERS)
+        server.fault("greeting", "421 4.3.2 out for lunch")
+        asked = []
+        for minutes in (0, 0.5, 1, 0.5, 2):  # the steps are 1, 2, 4 .. minutes
+            installation.now += timedelta(minutes=minutes)
+            async with installation.opened() as running:
+                drained = await drain_outbox(running.desk)
+                assert drained.paused_until is not None
+            asked.append(server.connections)
+        server.fault("greeting", "ok")
+        installation.now += timedelta(minutes=10)
+        async with installation.opened() as running:
+            drained = await drain_outbox(running.desk)
+            assert await running.store.resting_relays() == []
+    assert asked == [1, 1, 2, 2, 3]
+    assert drained.states == {OutboxState.SENT: len(READERS)}
+
+
+async def test_a_domain_with_thousands_waiting_keeps_no_other_waiting(installation: World) -> None:
+    many = [f"reader{number:02}@big.example.org" for number in range(20)]
+    await queue(installation, [*many, "only@small.example.org", "alone@tiny.example.org"])
+    async with installation.opened() as running:
+        taken = await running.store.claim("me", running.clock(), timedelta(minutes=5), 6)
+    assert {each.recipient for each in taken} >= {"only@small.example.org", "alone@tiny.example.org"}
+
+
+async def test_a_pace_of_messages_a_minute_holds_over_a_restart(installation: World) -> None:
+    await queue(installation, READERS)
+    sent = []
+    for seconds in (0, 1, 12):
+        installation.now += timedelta(seconds=seconds)
+        async with installation.opened() as running:
+            await drain_outbox(replace(running.desk, pace={"a.example.org": 6, "b.example.org": 6}))
+        sent.append(sum("@a." in mail["To"] for mail in installation.mails()))
+    assert sent == [1, 1, 2]
+    assert sum("@c." in mail["To"] for mail in installation.mails()) == 4
+
+
+async def test_g6_a_message_over_which_processes_died_goes_alone_and_is_held_at_the_third(
+    installation: World,
+) -> None:
+    """The same message is among those claimed at each of three deaths; the others leave in between."""
+    await queue(installation, READERS[:3])
+    for _ in range(2):  # two processes die with all three claimed
+        async with installation.opened() as running:
+            await running.store.claim("dead", running.clock(), timedelta(minutes=5), 10)
+    async with installation.opened() as running:
+        assert await running.store.claim("me", running.clock(), timedelta(minutes=5), 10) == []
+        [suspect] = await running.store.claim("dead", running.clock(), timedelta(minutes=5), 1, suspects=True)
+    async with installation.opened() as running:
+        assert await running.store.depth() == {OutboxState.QUEUED: 2, OutboxState.HELD: 1}
+        await drain_outbox(running.desk)
+        [held] = await running.store.parcels(states=[OutboxState.HELD])
+        assert (held.outbox_id, held.reply) == (suspect.outbox_id, "3 processes died over it")
+        assert (await running.store.depth())[OutboxState.SENT] == 2
+
+
+async def test_settled_messages_keep_no_content(installation: World) -> None:
+    await queue(installation, READERS[:3])
+    async with installation.opened() as running:
+        await drain_outbox(running.desk)
+        async with running.store._database.read() as connection:
+            contents = (await connection.execute(select(schema.message.c.content))).scalars().all()
+    assert contents == [None] * 3
+
+
+async def test_a_time_that_a_wrong_clock_set_is_due_now(installation: World) -> None:
+    await queue(installation, READERS[:2])
+    async with installation.opened() as running:
+        async with running.store._database.write() as connection:
+            far = running.clock() + timedelta(days=400)
+            await connection.execute(update(schema.message).values(next_attempt_at=far))
+        assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 2}
+
+
+def test_the_index_finds_what_waits() -> None:
+    """The statements of a claim repeat the words of the partial index, or it would not be used."""
+    assert turns._DOMAINS.count(str(schema.WAITING).replace("state", "m.state")) == 3
