@@ -20,8 +20,8 @@ from datetime import date
 from pathlib import Path
 
 from notifier.address import display
-from notifier.errors import RelayTrouble, TemplateError
-from notifier.model import OutboxState, Poll
+from notifier.errors import MailboxTrouble, RelayTrouble, TemplateError
+from notifier.model import Bounce, BounceKind, OutboxState, Poll
 
 _log = logging.getLogger("notifier")
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -140,6 +140,20 @@ def not_queued(email: str, reason: str) -> None:
 def settled(recipient: str, message_id: str, state: OutboxState, code: int | None, text: str) -> None:
     level = logging.INFO if state is OutboxState.SENT else logging.WARNING
     _event(level, "settled", to=display(recipient), id=message_id, state=state, code=code, reply=text)
+
+
+def came_back(bounce: Bounce) -> None:
+    """A mail came back; what ends somebody's mail is a warning."""
+    level = logging.WARNING if bounce.suppressed or bounce.kind is BounceKind.COMPLAINT else logging.INFO
+    _event(
+        level, "came_back", number=bounce.number, kind=bounce.kind, to=display(bounce.email) if bounce.email else None,
+        status=bounce.status or None, counted=bounce.counted, suppressed=bounce.suppressed or None,
+    )  # fmt: skip
+
+
+def mailbox_trouble(fault: MailboxTrouble) -> None:
+    """The mailbox that mail comes back to cannot be read: nothing is lost, but nobody is told of bounces."""
+    _event(logging.ERROR, "mailbox_trouble", reason=str(fault))
 
 
 def withdrawn(recipient: str, message_id: str) -> None:

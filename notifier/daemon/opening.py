@@ -22,6 +22,7 @@ from notifier.digest import Letterhead
 from notifier.errors import ConfigError
 from notifier.fetch import client
 from notifier.intake import Intake, Queries
+from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk, Shelf
 from notifier.store import Store, open_store
 from notifier.templates import Templates
@@ -39,6 +40,7 @@ class Running:
     desk: Desk
     shelf: Shelf
     clock: Clock
+    mailbox: Mailbox | None = None  # that bounces come to
 
 
 def utc_now() -> datetime:
@@ -81,6 +83,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         shelf = Shelf(config.path(config.feeds), config.base_url)
         yield Running(
             config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
+            mailbox=bounce_mailbox(config, store),
         )  # fmt: skip
 
 
@@ -120,4 +123,15 @@ def letterhead(config: Config, store: Store) -> Letterhead:
         sender=sender_parts(config.mail.sender),
         link=store.link,
         bounces=config.bounces.address,
+    )
+
+
+def bounce_mailbox(config: Config, store: Store) -> Mailbox | None:
+    """Return the mailbox that bounces come to, None where none is read; nothing is connected to."""
+    chosen = config.bounces
+    return mailbox(
+        maildir=config.path(chosen.maildir) if chosen.maildir else None,
+        imap=chosen.imap,
+        password=chosen.password.get_secret_value(),
+        marks=store,
     )

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 
 from notifier import log, pipeline
 from notifier.daemon.opening import Running
+from notifier.errors import MailboxTrouble
 from notifier.fetch import host_of
+from notifier.intake_mail import intake_mail
 from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
 
@@ -42,6 +44,7 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
     return [
         Step(name="poll", every=TICK, work=lambda: _until(stop, poll_due(running))),
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
+        Step(name="bounces", every=running.config.bounces.poll, work=lambda: _until(stop, take_in(running))),
     ]
 
 
@@ -58,8 +61,20 @@ async def once(
         progress(f"reading {listing.name}")
         done = await _until(stop, _poll(running, listing))
         polls += [done] if done else []
+    progress("reading what came back")
+    await take_in(running)
     progress("sending")
     return polls, await _send(running, stop)
+
+
+async def take_in(running: Running) -> None:
+    """Take in what came back, where a mailbox is read; one that cannot be read is asked again at the next ring."""
+    if running.mailbox is None:
+        return
+    try:
+        await intake_mail(running.mailbox, running.store, running.clock)
+    except MailboxTrouble as fault:
+        log.mailbox_trouble(fault)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

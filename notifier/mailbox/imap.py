@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from notifier.errors import MailboxTrouble
 from notifier.mailbox.place import MOST_BYTES, Place
 
-TIMEOUT = 60.0  # seconds for one answer
+TIMEOUT = 20.0  # seconds for one answer
 MOST_AT_ONCE = 1_000  # mails of one look; the rest comes with the next
 
 
