@@ -1,0 +1,287 @@
+"""Delivery, the whole path: messages a second from owed to settled and durable, beside the usual way and the limit.
+
+    python benchmarks/delivery.py [MESSAGES [DELAY_MS]]      the ways in one run, and their ratios
+    python benchmarks/delivery.py --memory MESSAGES          so many due digests through one process, and its peak
+
+Every way sends one message to each reader into a fresh `smtp-sink` (Debian: postfix) on loopback, each in a process of
+its own, one after the other. "notifier" claims, composes, marks in doubt, sends and settles, every mark committed to a
+SQLite file; queueing is timed apart. "ready" is the same without composing: what a second attempt costs. "usual"
+renders a Jinja2 template and an EmailMessage for each reader and sends by smtplib, a connection per mail; "reused" the
+same over one kept connection; "bare" is Mailman 3's way of sending: ready bytes over one kept connection, nothing
+rendered or recorded. None of these three is durable. `smtp-source` is the limit: C, ready bytes, as many sessions as
+notifier has connections. With DELAY_MS everything that the sink says comes so much later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import make_msgid
+from pathlib import Path
+
+from jinja2 import Environment
+from sqlalchemy import insert, update
+
+from notifier import log
+from notifier.deliver import relay
+from notifier.digest import Letterhead
+from notifier.drain import Desk, drain_outbox
+from notifier.pipeline import queue_digests
+from notifier.store import Store, open_store, schema
+from notifier.store.engine import execute_rows
+from notifier.templates import Templates
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+PAPERS, QUERIES, DOMAINS = 40, 50, 400
+CONNECTIONS = 10
+ABSTRACT = "This fictional abstract says again and again that it is about nothing in particular. " * 14
+PAGE = """<html><body>{% for paper in papers %}<h2>{{ paper.title }}</h2><p>{{ paper.abstract }}</p>{% endfor %}
+<p>Sent to {{ reader }}</p></body></html>"""
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+async def fill(store: Store, readers: int) -> None:
+    """Put papers, queries and readers into an empty database: every reader is owed half of the papers."""
+    poll = {"listing": "daily", "polled_at": NOW, "outcome": "fresh", "reason": "", "day_text": ""}
+    paper = {
+        "poll_id": 2, "news_poll_id": 2, "counted": True, "seen_at": NOW, "changed_at": NOW, "source": "test",
+        "title_tex": "", "abstract": ABSTRACT, "abstract_tex": "", "authors": ["A. Author", "B. Writer"],
+        "categories": ["cs.CL"], "withdrawn": False,
+    }  # fmt: skip
+    async with store._database.write() as connection:
+        await connection.execute(insert(schema.poll), [poll | {"read": PAPERS, "new": PAPERS}] * 2)
+        await connection.execute(
+            insert(schema.paper),
+            [
+                paper
+                | {"guid": f"urn:{n}", "source_key": str(n), "title": title(n), "url": f"https://papers.example/{n}"}
+                for n in range(PAPERS)
+            ],
+        )
+        await connection.execute(insert(schema.query), [{"canonical": f"graph OR word{n}"} for n in range(QUERIES)])
+        hits = [(q + 1, p + 1) for q in range(QUERIES) for p in range(PAPERS) if (q + p) % 2]
+        await connection.execute(
+            insert(schema.hit),
+            [{"query_id": q, "paper_id": p, "edition": 0, "kind": "new", "poll_id": 2} for q, p in hits],
+        )
+        for start in range(0, readers, 20_000):
+            some = range(start, min(readers, start + 20_000))
+            await execute_rows(
+                connection, insert(schema.subscriber), ("email", "state", "since", "token", "bounce_score", "health"),
+                [(address(n), "confirmed", "2026-03-01 00:00:00.000000", f"{n:040x}", 0.0, "") for n in some],
+            )  # fmt: skip
+            columns = (
+                "subscriber_id", "query_id", "label", "cadence", "at", "weekday", "timezone", "versions", "quiet",
+                "began", "cursor", "active", "origin",
+            )  # fmt: skip
+            rest = ("graph", "immediate", "08:00:00.000000", 0, "UTC", "new", "nothing", 1, 1, 1, "cli")
+            await execute_rows(
+                connection, insert(schema.subscription), columns, [(n + 1, n % QUERIES + 1, *rest) for n in some]
+            )
+
+
+def title(number: int) -> str:
+    return f"A Fictional Paper on Graph Reasoning, Number {number}"
+
+
+def address(number: int) -> str:
+    return f"reader{number}@domain{number % DOMAINS}.example"
+
+
+def rendered(number: int, page: object) -> EmailMessage:
+    """Write one message the usual way."""
+    papers = [{"title": title(n), "abstract": ABSTRACT} for n in range(PAPERS) if n % 2]
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "papers@example.org", address(number), "20 new papers"
+    message["Message-ID"] = make_msgid(domain="example.org")
+    message.set_content("\n\n".join(f"{paper['title']}\n{paper['abstract']}" for paper in papers))
+    message.add_alternative(page.render(papers=papers, reader=address(number)), subtype="html")  # type: ignore[attr-defined]
+    return message
+
+
+# --- the ways ---------------------------------------------------------------------------------------------------------
+
+
+async def notifier(messages: int, port: int, folder: Path, *, ready: bool = False) -> dict[str, float]:
+    """Queue and drain; return the seconds of both. With `ready` the messages have their bytes already."""
+    log.setup(level=40)
+    async with open_store(f"sqlite:///{folder}/bench.db") as store:
+        await fill(store, messages)
+        head = Letterhead(
+            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
+        )
+        sending = relay(f"smtp://127.0.0.1:{port}", connections=CONNECTIONS)
+        desk = Desk(
+            store=store, relay=sending, templates=Templates(), head=head, owner="bench:1", resend=True,
+            clock=lambda: NOW,
+        )  # fmt: skip
+        began = time.perf_counter()
+        await queue_digests(store, head, NOW)
+        queued = time.perf_counter()
+        if ready:
+            content = rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes(policy=SMTP)
+            async with store._database.write() as connection:
+                await connection.execute(update(schema.message).values(content=content))
+        started = time.perf_counter()
+        sent = 0
+        while True:
+            drained = await drain_outbox(desk)
+            sent += sum(drained.states.values())
+            if not drained.more:
+                break
+        ended = time.perf_counter()
+        await sending.close()
+        assert sent == messages, drained
+    return {"queue": queued - began, "seconds": ended - started}
+
+
+def usual(messages: int, port: int, *, reuse: bool) -> float:
+    page = Environment(autoescape=True).from_string(PAGE)
+    began = time.perf_counter()
+    kept = smtplib.SMTP("127.0.0.1", port) if reuse else None
+    for number in range(messages):
+        with contextlib.nullcontext(kept) if kept else smtplib.SMTP("127.0.0.1", port) as server:
+            server.send_message(rendered(number, page))
+    return time.perf_counter() - began
+
+
+def bare(messages: int, port: int) -> float:
+    page = Environment(autoescape=True).from_string(PAGE)
+    content = rendered(0, page).as_bytes()
+    began = time.perf_counter()
+    with smtplib.SMTP("127.0.0.1", port) as server:
+        for number in range(messages):
+            server.sendmail("papers@example.org", [address(number)], content)
+    return time.perf_counter() - began
+
+
+def source(messages: int, port: int) -> float:
+    size = str(len(rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes()))
+    began = time.perf_counter()
+    command = ["smtp-source", "-s", str(CONNECTIONS), "-m", str(messages), "-l", size, "-f", "papers@example.org",
+               "-t", "reader@domain.example", f"127.0.0.1:{port}"]  # fmt: skip
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+WAYS = ("notifier", "ready", "usual", "reused", "bare", "source")
+
+
+def one_way(way: str, messages: int, port: int) -> dict[str, float]:
+    """Send in this process; return what was measured."""
+    if way in ("notifier", "ready"):
+        with tempfile.TemporaryDirectory() as folder:
+            return asyncio.run(notifier(messages, port, Path(folder), ready=way == "ready"))
+    if way == "bare":
+        return {"seconds": bare(messages, port)}
+    if way == "source":
+        return {"seconds": source(messages, port)}
+    return {"seconds": usual(messages, port, reuse=way == "reused")}
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def sink(delay: float) -> Iterator[int]:
+    """Run a fresh smtp-sink on loopback, behind a delay if there is one."""
+    port = free_port()
+    command = ["smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "256"]
+    running = [subprocess.Popen(command, stderr=subprocess.DEVNULL)]
+    answers(port)
+    if delay:
+        outer = free_port()
+        command = [sys.executable, __file__, "--proxy", str(outer), str(port), str(delay)]
+        running.append(subprocess.Popen(command))
+        answers(outer)
+        port = outer
+    try:
+        yield port
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def answers(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise SystemExit("smtp-sink did not start: install Debian's postfix, of which only smtp-sink and smtp-source run")
+
+
+async def proxy(port: int, behind: int, delay: float) -> None:
+    """Pass bytes on, those that come back `delay` seconds later."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wait: float) -> None:
+        with contextlib.suppress(OSError):
+            while content := await reader.read(65536):
+                if wait:
+                    await asyncio.sleep(wait)
+                writer.write(content)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection("127.0.0.1", behind)
+        await asyncio.gather(pump(reader, ours, 0), pump(theirs, writer, delay))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", port) as server:
+        await server.serve_forever()
+
+
+def main(messages: int, delay: float) -> None:
+    """Print how fast each way is, and the ratios that matter."""
+    rates: dict[str, float] = {}
+    for way in WAYS:
+        few = messages if way in ("ready", "source") else max(50, messages // 10)
+        with sink(delay) as port:
+            command = [sys.executable, __file__, "--way", way, str(few), str(port)]
+            told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rates[way] = few / told["seconds"]
+        queue = f", queued before at {few / told['queue']:,.0f}/s" if "queue" in told else ""
+        print(f"{way:10}{rates[way]:10,.0f} messages/s{queue}", flush=True)
+    for ours in WAYS[:2]:
+        for other in WAYS[2:]:
+            print(f"{ours} / {other}: {rates[ours] / rates[other]:.2f}")
+
+
+def memory(messages: int) -> None:
+    """Print the rate and the peak of memory for many due digests that have their bytes already."""
+    with sink(0) as port:
+        told = one_way("ready", messages, port)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    spans = f"queued in {told['queue']:.0f} s, sent in {told['seconds']:.0f} s"
+    print(f"{messages:,} due digests: {spans}, peak {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    if words[:1] == ["--way"]:
+        print(json.dumps(one_way(words[1], int(words[2]), int(words[3]))))
+    elif words[:1] == ["--proxy"]:
+        asyncio.run(proxy(int(words[1]), int(words[2]), float(words[3])))
+    elif words[:1] == ["--memory"]:
+        memory(int(words[1]))
+    else:
+        main(int(words[0]) if words else 2000, float(words[1]) / 1000 if words[1:] else 0.0)
