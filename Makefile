@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match bench-parse clean
+.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ bench-smtp: $(READY) ## sending beside its peers and signing beside OpenSSL (wan
 
 bench-match: $(READY) ## matching beside its peers (installs them under build/)
 	$(BIN)/python benchmarks/match.py
+
+bench-delivery: $(READY) ## delivery from owed to settled, beside the usual way (needs Debian's postfix)
+	$(BIN)/python benchmarks/delivery.py
 
 bench-parse: $(READY) ## milliseconds per megabyte of page for every format, beside the bare library
 	$(BIN)/python benchmarks/parse.py
