@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from rich.cells import cell_len
@@ -25,6 +25,7 @@ BAD = (Outcome.FAILED, Outcome.STALE)
 COLOURS = {Outcome.FRESH: "green", Outcome.FAILED: "red", Outcome.STALE: "yellow"}
 WIDEST_NAME = 35  # columns; the row of a longer one is not aligned
 INDENT = "    "
+BOUNCES_SINCE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Status:
     outbox: Mapping[str, int]
     relays: tuple[RelayRest, ...]
     subscribers: Mapping[str, int]
+    bounces: Mapping[str, int]  # what came back in BOUNCES_SINCE, by kind
+    suppressed: int  # subscribers, in BOUNCES_SINCE
 
     @property
     def well(self) -> bool:
@@ -77,6 +80,8 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
         outbox={str(state): count for state, count in (await store.depth()).items()},
         relays=tuple(await store.resting_relays()),
         subscribers={str(state): count for state, count in (await store.subscriber_counts()).items()},
+        bounces={str(kind): count for kind, count in (await store.bounce_counts(now - BOUNCES_SINCE)).items()},
+        suppressed=await store.suppressed_since(now - BOUNCES_SINCE),
     )
 
 
@@ -133,6 +138,9 @@ def lines(seen: Status) -> Iterator[str]:
     yield f"papers: {seen.papers} seen, {seen.news} of them news"
     for what, counts in (("outbox", seen.outbox), ("subscribers", seen.subscribers)):
         yield f"{what}: " + (", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "none")
+    if seen.bounces or seen.suppressed:
+        came = ", ".join(f"{n} {kind}" for kind, n in sorted(seen.bounces.items())) or "nothing"
+        yield f"came back in {BOUNCES_SINCE.days} days: {came}; {seen.suppressed} suppressed (`notifier bounces list`)"
 
 
 def _listing_lines(each: Watched, width: int) -> Iterator[str]:
@@ -189,6 +197,8 @@ def as_json(seen: Status) -> dict[str, Any]:
             asdict(each) | {"until": each.until.isoformat(), "since": each.since.isoformat()} for each in seen.relays
         ],
         "subscribers": dict(seen.subscribers),
+        "bounces": dict(seen.bounces),
+        "suppressed": seen.suppressed,
     }
 
 

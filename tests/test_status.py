@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timedelta
 
 import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
+from notifier.model import BounceKind, Report
 from notifier.status import Status, as_json, lines, status
 from tests.test_backfill import Days, day_page
 from tests.test_cli import notifier
@@ -70,6 +72,8 @@ async def test_json_has_stable_keys_and_iso_instants(installation: World) -> Non
     assert list(told) == [
         "at", "well", "listings", "differences", "hosts", "quarantined", "lost_days", "papers", "news", "outbox",
         "relays", "subscribers",
+        "bounces",
+        "suppressed",
     ]  # fmt: skip
     daily, never = told["listings"]
     assert daily == {
@@ -152,3 +156,27 @@ async def test_the_exit_code_tells_a_monitor(installation: World, trouble: str |
     told = await notifier("status", "--json", folder=installation.folder)
     assert (said.code, told.code, json.loads(told.out)["well"]) == (code, code, code == 0)
     assert (trouble or "fresh") in said.out
+
+
+async def test_what_came_back_is_counted_where_anything_did(installation: World) -> None:
+    assert "came back" not in shown(await look(installation))
+    async with installation.opened() as running:
+        for number in range(2):
+            await running.store.record_bounce(Report(kind=BounceKind.UNKNOWN), b"mail %d" % number, installation.now)
+    seen = await look(installation)
+    assert shown(seen).endswith("\ncame back in 7 days: 2 unknown; 0 suppressed (`notifier bounces list`)")
+    assert (as_json(seen)["bounces"], as_json(seen)["suppressed"]) == ({"unknown": 2}, 0)
+    installation.now += timedelta(days=8)
+    assert "came back" not in shown(await look(installation))
+
+
+async def test_bounces_are_listed_and_shown_and_no_terminal_obeys_them(installation: World) -> None:
+    mail = b"From: \x1b[31meve\x1b[0m\nSubject: hello\n\nNobody understands me.\n"
+    async with installation.opened() as running:
+        await running.store.record_bounce(Report(kind=BounceKind.UNKNOWN, diagnostic="hello"), mail, installation.now)
+    listed = await notifier("bounces", "list", "--unclear", folder=installation.folder)
+    assert re.search(r"^1 +2026-03-02 12:00 UTC +unknown +nobody known +hello", listed.out, re.MULTILINE), listed.out
+    one = await notifier("bounces", "show", "1", folder=installation.folder)
+    assert (one.code, "Nobody understands me." in one.out, "\x1b" in one.out) == (0, True, False)
+    assert (await notifier("bounces", "show", "2", folder=installation.folder)).code == 1
+    assert (await notifier("subscriber", "resume", "a@example.org", folder=installation.folder)).code == 1
