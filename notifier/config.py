@@ -255,6 +255,13 @@ class WebConfig(BaseModel):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
 
 
+class FeedsConfig(BaseModel):
+    """Feeds as files."""
+
+    model_config = _STRICT
+    files: Path = Path("feeds")
+
+
 class ListingConfig(BaseModel):
     """One page to watch."""
 
@@ -312,8 +319,8 @@ class Config(BaseSettings):
     base_url: Annotated[str, AfterValidator(_base_url)] = "http://127.0.0.1:8080"
     database: Annotated[str, AfterValidator(_database)] = "sqlite:///notifier.db"
     timezone: Zone = "UTC"
-    feeds: Path = Path("feeds")
     templates: Path | None = None
+    feeds: FeedsConfig = FeedsConfig()
     mail: MailConfig = MailConfig()
     bounces: BouncesConfig = BouncesConfig()
     web: WebConfig = WebConfig()
@@ -416,6 +423,7 @@ class Config(BaseSettings):
 
 
 TABLES: dict[str, type[BaseModel]] = {
+    "feeds": FeedsConfig,
     "mail": MailConfig,
     "dkim": DkimConfig,
     "bounces": BouncesConfig,

@@ -208,7 +208,7 @@ def _show(folder: Path, mails: dict[str, list[tuple[Message, Path]]], out: Conso
     out.print(table)
     places = {
         "mail": f"{folder / 'mail'} (a Maildir: mutt -f {folder / 'mail'})",
-        "feed": str(folder / "feeds" / "papers.rss"),
+        "feed": str(folder / "feeds" / "all.rss"),
         "web pages": f"{folder / 'digests'} (open one in a browser)",
         "pages read": str(SAMPLES),
         "configuration": str(folder / "config.toml"),

@@ -72,7 +72,7 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
         unsubscribe_mailto=head.unsubscribe_mailto(message.outbox_id),
         web_url=f"{head.base_url}/digests/{copy}",
-        feed_url=f"{head.base_url}/feeds/papers.rss",
+        feed_url=f"{head.base_url}/feeds/private/{head.link('feed', message.feed)}.atom",
         help_url=f"{head.base_url}/",
     )
 

@@ -97,6 +97,18 @@ class DatabaseInUse(StoreError):
         super().__init__(f"{path} is in use by {holder}: stop that process first, or use another database")
 
 
+class NoSuchFeed(NotifierError):
+    """An address that never opened a private feed; only its first letters are kept, for the log."""
+
+
+class RevokedFeed(NotifierError):
+    """An address of a private feed that opened it once, until its owner changed or ended it."""
+
+
+class Busy(NotifierError):
+    """Too much of this is being done already: ask again in a moment."""
+
+
 class SeenMeanwhile(StoreError):
     """A paper of this batch was recorded by another poll after we looked: look again. Nothing was stored."""
 

@@ -565,6 +565,7 @@ class QueuedMessage:
     kind: str  # "digest", or the kind of a letter, whose content is there from the beginning
     recipient: str
     token: str
+    feed: str  # the seed of the feed of all their subscriptions
     period: str
     cadence: Cadence
     timezone: str
@@ -703,6 +704,14 @@ class Bounce:
 # --- feeds ------------------------------------------------------------------------------------------------------------
 
 
+class FeedFormat(StrEnum):
+    """The form of a feed, and how its address ends."""
+
+    RSS = "rss"  # RSS 2.0
+    ATOM = "atom"  # RFC 4287
+    JSON = "json"  # JSON Feed 1.1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedItem:
     """One item of a feed: `guid` is permanent and says nothing of host, title or format; dates come from the store."""
@@ -718,11 +727,54 @@ class FeedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A feed: `self_url` is where it is served, `items` newest first, `updated` the newest change in it."""
+    """A feed, whatever its form: `items` newest first, `updated` the newest change in it.
 
+    `feed_id` is a permanent IRI that says nothing of the host. Each form of the feed is served at `place` + ".rss",
+    ".atom" or ".json" + `query`, which is "" or starts with "?". `page` numbers an archive page (RFC 5005), None for
+    the feed itself; `older` and `newer` are the pages beside it. `hub` is where WebSub subscribes, "" for nowhere.
+    """
+
+    feed_id: str
     title: str
     description: str
     link: str
-    self_url: str
+    place: str
     updated: datetime
     items: tuple[FeedItem, ...]
+    query: str = ""
+    page: int | None = None
+    older: int | None = None
+    newer: int | None = None
+    hub: str = ""
+
+    def address(self, format: FeedFormat, page: int | None = None) -> str:
+        """Return where a form of this feed, or one of its archive pages, is served."""
+        if page is None:
+            return f"{self.place}.{format}{self.query}"
+        return f"{self.place}.{format}{self.query}{'&' if self.query else '?'}page={page}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPaper:
+    """A paper as a feed carries it: `queries` are those that hit it, `edition` is as in a hit, `at` when it came."""
+
+    stored: StoredPaper
+    at: datetime
+    edition: int = 0
+    queries: tuple[QueryId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateFeed:
+    """A feed that a secret address opens: of one subscription, or of all of a subscriber's.
+
+    `number` names it within its kind for ever; `queries` gives (label, canonical text) of each query id, `terms` the
+    version policy of each subscription and the poll after which it began.
+    """
+
+    kind: str  # subscription or subscriber
+    number: int
+    seed: str
+    subscriptions: tuple[SubscriptionId, ...]
+    terms: tuple[tuple[Versions, int], ...]
+    queries: Mapping[QueryId, tuple[str, str]]

@@ -11,8 +11,7 @@ No network call happens inside a transaction. One page, one message or one templ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from notifier import log
@@ -20,31 +19,23 @@ from notifier.backfill import MOST_TRIES
 from notifier.digest import Letterhead
 from notifier.drain import Desk, Drained, drain_outbox
 from notifier.errors import FetchError, PageError
-from notifier.feed import rss
-from notifier.files import replace_file
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
 from notifier.letter import compose_letter
 from notifier.model import (
-    Channel,
-    FeedItem,
     Letter,
     Listing,
     ListingState,
-    Marks,
     Outcome,
     Poll,
     Validators,
 )
+from notifier.publish import Copy, Shelf, write
 from notifier.store import Store
 from notifier.store.digests import FIRST
 from notifier.templates import Templates
 
 PAST_DAYS_AT_ONCE = 5  # read after one poll of a listing
-FEED_ITEMS = 100
-FEED_FILE = "papers.rss"
-__all__ = ["Desk", "Drained", "Shelf", "catch_up", "drain_outbox", "feed", "poll", "post", "publish", "queue_digests"]
-
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the date of a feed that has never had an item
+__all__ = ["Desk", "Drained", "catch_up", "drain_outbox", "poll", "post", "publish", "queue_digests"]
 
 
 # --- poll -------------------------------------------------------------------------------------------------------------
@@ -127,51 +118,11 @@ async def post(store: Store, templates: Templates, head: Letterhead, letter: Let
 # --- publish ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Shelf:
-    """Where the feed lies, and which papers it was last written from."""
+async def publish(shelf: Shelf, folder: Path) -> list[Copy]:
+    """Bring the public feeds up to date, in memory and as files; return those that changed.
 
-    folder: Path
-    base_url: str
-    version: tuple[int, datetime | None] | None = None
-
-    @property
-    def file(self) -> Path:
-        """The feed of everything new."""
-        return self.folder / FEED_FILE
-
-
-async def publish(store: Store, shelf: Shelf) -> None:
-    """Write the feed of everything new if it changed; a reader sees the old file or the new one, never a half."""
-    version = await store.feed_version()
-    if version == shelf.version and shelf.file.exists():
-        return
-    content = rss(await feed(store, shelf.base_url))
-    if replace_file(shelf.file, content):
-        log.published(str(shelf.file), len(content))
-    shelf.version = version
-
-
-async def feed(store: Store, base_url: str) -> Channel:
-    """Return the channel of the newest papers; its dates are those of the papers, so it is the same until one comes."""
-    papers = await store.newest_papers(FEED_ITEMS)
-    items = tuple(
-        FeedItem(
-            guid=stored.guid,
-            paper=stored.paper,
-            marks=Marks(),
-            labels=(),
-            published=stored.seen_at,
-            updated=stored.changed_at,
-            link=stored.paper.url or f"{base_url}/",
-        )
-        for stored in papers
-    )
-    return Channel(
-        title="New papers",
-        description="Every new paper of the listings that are watched here",
-        link=f"{base_url}/",
-        self_url=f"{base_url}/feeds/{FEED_FILE}",
-        updated=max((item.updated for item in items), default=EPOCH),
-        items=items,
-    )
+    A reader sees the old file or the new one, never a half. A feed that cannot be written is served all the same.
+    """
+    changed = await shelf.refresh()
+    await write(folder, changed)
+    return changed

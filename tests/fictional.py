@@ -117,7 +117,8 @@ def channel(count: int = 3, **changes: object) -> Channel:
         title="Graph papers",
         description="New papers on graphs",
         link="https://alerts.example.org/",
-        self_url="https://alerts.example.org/f/7f2c.xml",
+        feed_id="urn:uuid:00000000-0000-4000-8000-feedfeedfeed",
+        place="https://alerts.example.org/feeds/all",
         updated=NOW,
         items=items,
     )

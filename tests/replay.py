@@ -107,7 +107,7 @@ async def replay(config: Path) -> None:
             poll = await pipeline.poll(listings[name], running.intake, now[0])
             await pipeline.queue_digests(running.store, running.desk.head, now[0])
             await pipeline.drain_outbox(running.desk)
-            await pipeline.publish(running.store, running.shelf)
+            await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
             parser = max([parser, *map(peak, children())])
             print(poll.outcome, poll.new, peak(), sep="\t", flush=True)
         print("peak", peak(), parser, sep="\t", flush=True)

@@ -181,7 +181,7 @@ async def test_the_demo_shows_the_main_job_and_replaces_only_its_own_folder(tmp_
     assert (said.code, said.err) == (0, "")
     assert "digests sent" in said.out
     assert list((tmp_path / "shown/mail/new").iterdir())
-    assert (tmp_path / "shown/feeds/papers.rss").read_text().count("<item>") > 0
+    assert (tmp_path / "shown/feeds/all.rss").read_text().count("<item>") > 0
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("keep me")
     refused = await notifier("demo", "--folder", "mine", folder=tmp_path)

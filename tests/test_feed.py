@@ -10,7 +10,8 @@ import feedparser  # type: ignore[import-untyped]
 import pytest
 from fictional import NOW, channel, paper
 
-from notifier.feed import ITEMS_MAX, rss
+from notifier.feed import rss
+from notifier.feed.content import ITEMS_MAX
 
 DC = "{http://purl.org/dc/elements/1.1/}"
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -51,7 +52,7 @@ def test_the_channel_names_its_page_and_itself() -> None:
     itself = document.find(f"channel/{ATOM}link")
     assert itself is not None
     assert itself.attrib == {
-        "href": "https://alerts.example.org/f/7f2c.xml",
+        "href": "https://alerts.example.org/feeds/all.rss",
         "rel": "self",
         "type": "application/rss+xml",
     }
@@ -95,4 +96,4 @@ def test_an_empty_channel_is_a_feed_without_items() -> None:
 
 def test_a_channel_whose_own_address_is_no_url_is_refused() -> None:
     with pytest.raises(ValueError, match="no http"):
-        rss(channel(self_url="javascript:alert(1)"))
+        rss(channel(place="javascript:alert(1)"))

@@ -91,4 +91,4 @@ async def test_g1_the_feed_shows_what_became_news_after_it_was_only_recorded(ins
     await installation.run()
     installation.pages.put("/daily", text_page(title))
     await installation.run()
-    assert title in (installation.folder / "feeds/papers.rss").read_text()
+    assert title in (installation.folder / "feeds/all.rss").read_text()

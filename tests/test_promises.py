@@ -392,7 +392,7 @@ async def test_g6_poison_titles_reach_the_reader_and_stop_nobody(installation: W
     assert mail["Bcc"] is None
     assert "utf-8?q?a" in text(mail)
     assert NEW[0] in text(mail)
-    assert b"alert(1)" in (installation.folder / "feeds/papers.rss").read_bytes()
+    assert b"alert(1)" in (installation.folder / "feeds/all.rss").read_bytes()
 
 
 # --- what a reviewer found --------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from notifier.errors import ConfigError
 from notifier.fetch import client
 from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
-from notifier.pipeline import Desk, Shelf
+from notifier.pipeline import Desk
+from notifier.publish import Newsstand, Shelf
 from notifier.store import Store, open_store
 from notifier.templates import Templates
 
@@ -80,9 +81,13 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             per_domain=config.mail.per_domain,
             pace=config.mail.per_minute,
         )
-        shelf = Shelf(config.path(config.feeds), config.base_url)
+        stand = Newsstand(
+            store=store,
+            base_url=config.base_url,
+            listings=tuple(each.name for each in config.listings),
+        )
         yield Running(
-            config=config, store=store, intake=intake, desk=desk, shelf=shelf, clock=clock,
+            config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock), clock=clock,
             mailbox=bounce_mailbox(config, store),
         )  # fmt: skip
 

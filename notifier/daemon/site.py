@@ -38,7 +38,7 @@ def server(running: Running) -> Server:
         templates=running.desk.templates,
         head=running.desk.head,
         listings=running.config.listings,
-        feed_file=running.shelf.file,
+        shelf=running.shelf,
         clock=running.clock,
     )
     options = uvicorn.Config(

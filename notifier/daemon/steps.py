@@ -153,7 +153,7 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
             drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
-        await pipeline.publish(running.store, running.shelf)
+        await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
         if faults:
             raise faults[0]
         states += drained.states

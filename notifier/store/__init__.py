@@ -2,13 +2,15 @@
 
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
 nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending), `bounces`
-(what comes back), `quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `archive` (reading
-only). Open it with `open_store`.
+(what comes back), `quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `feeds` (what each
+holds), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +23,7 @@ from notifier.store.archive import Archive
 from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
+from notifier.store.feeds import Feeds
 from notifier.store.hosts import Hosts
 from notifier.store.letters import Letters
 from notifier.store.migrate import migrate, revision
@@ -36,7 +39,7 @@ from notifier.store.wishes import Wishes
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Wishes, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Archive):
+class Store(Papers, Hosts, Wishes, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:
@@ -44,6 +47,11 @@ class Store(Papers, Hosts, Wishes, Digests, Letters, Outbox, Review, Relays, Bou
         self._secret = secret
         self._turns = Turns(database)
         self._together = Together(self._commit)
+
+    @property
+    def identity(self) -> str:
+        """A UUID that names this installation for ever, wherever it moves."""
+        return str(uuid.UUID(bytes=hmac.digest(self._secret, b"identity", "sha256")[:16]))
 
     @property
     def place(self) -> str:

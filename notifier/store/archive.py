@@ -81,17 +81,6 @@ class Archive:
         async with self._database.read() as connection:
             return [to_stored(row) for row in await connection.execute(asked)]
 
-    async def feed_version(self) -> tuple[int, datetime | None]:
-        """Return what changes whenever the feed of new papers does: the newest paper and the newest change."""
-        table = schema.paper
-        async with self._database.read() as connection:
-            row = (
-                await connection.execute(
-                    select(func.max(table.c.news_poll_id), func.max(table.c.changed_at)).where(table.c.counted)
-                )
-            ).one()
-        return row[0] or 0, row[1]
-
     async def listing_states(self) -> list[ListingState]:
         """Return the state of every listing that was ever polled, by name."""
         async with self._database.read() as connection:

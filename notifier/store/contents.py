@@ -25,7 +25,9 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
     message = schema.message
     found: dict[int, Row[Any]] = {}
     for some in chunks(ids):
-        asked = select(message, schema.subscriber.c.token).join(schema.subscriber, isouter=True)
+        asked = select(message, schema.subscriber.c.token, schema.subscriber.c.feed).join(
+            schema.subscriber, isouter=True
+        )
         found |= {row.id: row for row in await connection.execute(asked.where(message.c.id.in_(some)))}
     digests = [row for row in found.values() if row.kind == "digest" and (always or row.content is None)]
     carried = await _carried(connection, [row.id for row in digests])
@@ -61,6 +63,7 @@ def _queued(
         kind=row.kind,
         recipient=row.recipient,
         token=row.token or "",
+        feed=row.feed or "",
         period=row.period,
         cadence=Cadence(row.cadence or Cadence.IMMEDIATE),
         timezone=next((s.timezone for s in sorted(mine, key=lambda s: s.cadence != row.cadence)), "UTC"),

@@ -105,6 +105,7 @@ class Digests:
                 kind="digest",
                 recipient=email,
                 token=person.token,
+                feed=person.feed,
                 period="preview",
                 cadence=Cadence(mine[0].cadence) if mine else Cadence.DAILY,
                 timezone=mine[0].timezone if mine else "UTC",

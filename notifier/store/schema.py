@@ -7,6 +7,7 @@ when the clock jumps.
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,6 +64,11 @@ class Instant(TypeDecorator[datetime]):
 
 # SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def feed_seed() -> str:
+    """Return 160 random bits, from which the address of a private feed is derived."""
+    return secrets.token_hex(20)
 
 
 def _id() -> Column[Any]:
@@ -225,6 +231,7 @@ subscriber = Table(
     Column("bounce_score", Float, nullable=False),  # see store/score.py
     Column("bounced_at", Instant),  # when the score last grew
     Column("health", Text, nullable=False),  # the last words about a failed delivery, "" when all is well
+    Column("feed", String(40), nullable=False, unique=True, default=feed_seed),  # of the feed of all subscriptions
     sqlite_autoincrement=True,
 )
 
@@ -246,6 +253,7 @@ subscription = Table(
     Column("next_due_at", Instant),  # None: when there is a hit
     Column("active", Boolean, nullable=False),
     Column("origin", String(10), nullable=False),  # config, cli or web: who may change it
+    Column("feed", String(40), nullable=False, unique=True, default=feed_seed),  # changing it revokes the address
     UniqueConstraint("subscriber_id", "query_id"),
     Index("ix_subscription_due", "cadence", "active", "next_due_at"),
     Index("ix_subscription_query_id", "query_id"),

@@ -29,7 +29,8 @@ def application(site: Site) -> ASGIApp:
             Route("/style.css", pages.style, name="style"),
             Route("/favicon.ico", pages.icon, name="icon"),
             Route("/healthz", pages.healthz, name="healthz"),
-            Route("/feeds/papers.rss", feeds.papers, name="papers"),
+            Route("/feeds/private/{link}.opml", feeds.outlines, name="outlines"),
+            Route("/feeds/{name:path}", feeds.feed, name="feed"),
             Route("/digests/{copy}", pages.digest, name="digest"),
             Route("/unsubscribe/{link}", pages.unsubscribe, methods=["GET", "POST"], name="unsubscribe"),
             Route("/resubscribe/{link}", pages.resubscribe, methods=["POST"], name="resubscribe"),
@@ -39,10 +40,12 @@ def application(site: Site) -> ASGIApp:
     )
     app.router.redirect_slashes = False  # it would build its redirect from the Host header
     app.state.site = site
-    return Headed(app)  # outside of everything, so that the answer to a fault of ours has the headers too
+    # Headed is outside of everything else, so that the answer to a fault of ours has the headers too.
+    return feeds.Ready(Headed(app), site)
 
 
 async def _error(request: Request, fault: Exception) -> Response:
     """Answer an error in words, without what went wrong inside."""
     status = fault.status_code if isinstance(fault, HTTPException) else 500
-    return pages.message(request, status, getattr(fault, "headers", None))
+    detail = fault.detail if isinstance(fault, HTTPException) and status == 400 else ""
+    return pages.message(request, status, getattr(fault, "headers", None), detail)

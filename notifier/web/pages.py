@@ -15,12 +15,15 @@ from notifier.digest import digest as make_digest
 from notifier.model import Coverage, OutboxId, Subscriber, SubscriberState
 from notifier.web.site import Site, site_of
 
-FEED = "/feeds/papers.rss"
+FEED = "/feeds/all.atom"
 NEWEST = 10  # papers on the first page; the feed has more
 PRIVATE = {"cache-control": "no-store", "x-robots-tag": "noindex"}  # of pages that a link of somebody's opens
 WORDS = {  # an answer's title and text, by its status
     404: ("Nothing here", "If you followed a link from a mail, it may have been cut in two: copy the whole of it."),
     405: ("Not this way", "This address answers to its button only."),
+    400: ("Not understood", "Please look at what was asked for."),
+    410: ("Gone", "This address was changed or ended by its owner, and opens nothing any more."),
+    429: ("Too often", "Please ask again later: nothing new comes that fast."),
     413: ("Too large", "That was more than this site takes."),
     503: ("Not ready yet", "Please try again in a minute."),
 }
@@ -96,9 +99,10 @@ async def resubscribe(request: Request) -> Response:
     return await _page(request, "resubscribed", {"unsubscribe_url": f"/unsubscribe/{link}"}, PRIVATE)
 
 
-def message(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer in words, for a page that is not there or cannot be had now."""
+def message(request: Request, status: int, headers: Mapping[str, str] | None = None, detail: str = "") -> Response:
+    """An answer in words, for a page that is not there or cannot be had now; `detail` says what was wrong."""
     title, words = WORDS.get(status, ("That did not work", "Please try again later."))
+    words = present.clean(detail, 2 * present.PHRASE_MAX) or words
     html = site_of(request).templates.html("web/message.html", {"title": title, "text": words})
     return Response(html, status, headers={**PRIVATE, **(headers or {})}, media_type="text/html; charset=utf-8")
 

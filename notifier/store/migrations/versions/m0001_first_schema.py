@@ -116,7 +116,9 @@ def upgrade() -> None:
         sa.Column("bounce_score", sa.Float(), nullable=False),
         sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("health", sa.Text(), nullable=False),
+        sa.Column("feed", sa.String(length=40), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriber")),
+        sa.UniqueConstraint("feed", name=op.f("uq_subscriber_feed")),
         sa.UniqueConstraint("token", name=op.f("uq_subscriber_token")),
         sa.UniqueConstraint("email", name=op.f("uq_subscriber_email")),
         sqlite_autoincrement=True,
@@ -242,10 +244,12 @@ def upgrade() -> None:
         sa.Column("next_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("origin", sa.String(length=10), nullable=False),
+        sa.Column("feed", sa.String(length=40), nullable=False),
         sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_subscription_query_id")),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_subscription_subscriber_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription")),
         sa.UniqueConstraint("subscriber_id", "query_id", name=op.f("uq_subscription_subscriber_id_query_id")),
+        sa.UniqueConstraint("feed", name=op.f("uq_subscription_feed")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_subscription_due", "subscription", ["cadence", "active", "next_due_at"], unique=False)

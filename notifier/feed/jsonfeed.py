@@ -1,0 +1,55 @@
+"""JSON Feed 1.1 (https://www.jsonfeed.org/version/1.1/)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from notifier import present
+from notifier.feed import content
+from notifier.model import Channel, FeedFormat, FeedItem
+
+VERSION = "https://jsonfeed.org/version/1.1"
+
+
+def json_feed(channel: Channel) -> bytes:
+    """Return the channel as JSON Feed; older papers are at its `next_url`."""
+    room = content.abstract_room(channel)
+    made: dict[str, Any] = {
+        "version": VERSION,
+        "title": present.clean(channel.title) or "Papers",
+        "description": present.clean(channel.description) or "New papers",
+        "home_page_url": content.own(channel.link),
+        "feed_url": content.own(channel.address(FeedFormat.JSON, channel.page)),
+        "language": "en",
+        "authors": [{"name": content.NAME}],
+    }
+    if channel.older is not None:
+        made["next_url"] = content.own(channel.address(FeedFormat.JSON, channel.older))
+    if channel.hub:
+        made["hubs"] = [{"type": "WebSub", "url": content.own(channel.hub)}]
+    made["items"] = [_item(item, room) for item in content.items(channel)]
+    return (json.dumps(made, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _item(item: FeedItem, room: int) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": present.clean(item.guid),
+        "title": content.title(item),
+        "content_html": content.html(item, room),
+        "date_published": _instant(item.published),
+        "date_modified": _instant(item.updated),
+    }
+    optional = {
+        "url": content.target(item),
+        "summary": content.summary(item),
+        "authors": [{"name": name} for name in content.authors(item)],
+        "tags": content.categories(item),
+    }
+    return made | {name: value for name, value in optional.items() if value}
+
+
+def _instant(moment: datetime) -> str:
+    """Return an instant as RFC 3339 has it."""
+    return moment.astimezone(UTC).isoformat()

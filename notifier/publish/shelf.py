@@ -1,0 +1,232 @@
+"""The shelf: ready-made copies of feeds, so that most requests are answered without a query or a rendering.
+
+A copy is good as long as no poll was recorded since it was made; which poll is the newest is looked up once in
+LOOK_AGAIN at most. After a new poll the papers are gathered again, and only if they differ is the feed rendered anew,
+in a thread. Copies of public feeds stay; the others are dropped, least recently asked for first, beyond MOST_BYTES.
+
+A search is bounded: the newest SEARCHED papers, the limits of the query language, and RENDERING renderings at a time,
+with at most QUEUE requests that wait for one (Busy beyond). Raises NoSuchFeed, RevokedFeed, QueryError, CostlyQuery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from notifier.errors import Busy
+from notifier.feed import MEDIA_TYPES, feed
+from notifier.match import Corpus
+from notifier.model import Channel, FeedFormat, FeedPaper, PrivateFeed
+from notifier.publish.gather import ITEMS, Address, Kind, Newsstand, gather, gather_private, gather_search
+from notifier.query import parse
+
+LOOK_AGAIN = timedelta(seconds=5)  # for a newer poll
+MOST_BYTES = 64 * 1024 * 1024  # of copies that nobody need keep
+SEARCHED = 3_000  # newest papers
+RENDERING = 2  # at a time
+QUEUE = 64  # requests that wait for a rendering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """The bytes of a feed, plain and compressed, with their validators; `etag` is without its quotation marks.
+
+    `source` is the hash of what it was made from, `poll` the newest poll when that was last looked at, `owner` whose
+    it is.
+    """
+
+    address: Address
+    format: FeedFormat
+    body: bytes
+    gzipped: bytes
+    etag: str
+    modified: datetime
+    media_type: str
+    links: str
+    source: bytes
+    poll: int
+    owner: PrivateFeed | None
+
+    @property
+    def private(self) -> bool:
+        """Whether only its owner may read it."""
+        return self.address.kind is Kind.PRIVATE
+
+
+Key = tuple[Address, FeedFormat]
+
+
+class Shelf:
+    """Copies of feeds. `public` holds the ready ones by the path of their URL; `publish` keeps them up to date."""
+
+    def __init__(self, stand: Newsstand, clock: Callable[[], datetime]) -> None:
+        self.stand = stand
+        self.public: dict[str, Copy] = {}
+        self._clock = clock
+        self._poll = -1
+        self._looked_at: datetime | None = None
+        self._copies: OrderedDict[Key, Copy] = OrderedDict()
+        self._bytes = 0
+        self._making: dict[Key, asyncio.Task[Copy]] = {}
+        self._rendering = asyncio.Semaphore(RENDERING)
+        self._waiting = 0
+        self._corpus: _Searched | None = None
+        self._loading = asyncio.Lock()
+
+    async def refresh(self) -> list[Copy]:
+        """Bring the public feeds up to date; return the copies that are new."""
+        poll = await self.stand.store.newest_poll()
+        fresh = poll == self._poll and self.public
+        self._poll, self._looked_at = poll, self._clock()
+        if fresh:
+            return []
+        changed = []
+        for address in self.stand.public:
+            channel = await gather(self.stand, address)
+            for format in FeedFormat:
+                path = f"{address.path}.{format}"
+                old = self.public.get(path)
+                copy = await _made(channel, address, format, poll, old)
+                self.public[path] = copy
+                if old is None or old.source != copy.source:
+                    changed.append(copy)
+        return changed
+
+    async def copy(self, address: Address, format: FeedFormat) -> Copy:
+        """Return a copy of a feed that is up to date."""
+        owner = await self._owner(address)
+        poll = await self._newest_poll()
+        kept = self._kept(address, format)
+        if kept and kept.poll == poll and kept.owner == owner:
+            return kept
+        key = address, format
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key, owner, poll, kept))
+            making.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(making)
+
+    async def channel(self, address: Address) -> Channel:
+        """Return what a feed holds, for a page that shows it."""
+        owner = await self._owner(address)
+        async with self._turn():
+            return await self._gather(address, owner, await self._newest_poll())
+
+    async def _owner(self, address: Address) -> PrivateFeed | None:
+        return await self.stand.store.private_feed(address.of) if address.kind is Kind.PRIVATE else None
+
+    async def _newest_poll(self) -> int:
+        now = self._clock()
+        if self._looked_at is None or not timedelta() <= now - self._looked_at < LOOK_AGAIN:
+            self._poll, self._looked_at = await self.stand.store.newest_poll(), now
+        return self._poll
+
+    def _kept(self, address: Address, format: FeedFormat) -> Copy | None:
+        kept = self._copies.get((address, format))
+        if kept:
+            self._copies.move_to_end((address, format))
+        return kept
+
+    async def _make(self, key: Key, owner: PrivateFeed | None, poll: int, kept: Copy | None) -> Copy:
+        address, format = key
+        async with self._turn():
+            made = await _made(await self._gather(address, owner, poll), address, format, poll, kept)
+        copy = replace(made, owner=owner)
+        self._keep(key, copy)
+        return copy
+
+    async def _gather(self, address: Address, owner: PrivateFeed | None, poll: int) -> Channel:
+        if owner is not None:
+            return await gather_private(self.stand, address, owner)
+        if address.kind is not Kind.SEARCH:
+            return await gather(self.stand, address)
+        query = parse(address.of)
+        searched = await self._searched(poll)
+        found = await asyncio.to_thread(searched.corpus.match, query)
+        papers = [searched.papers[place] for place in found[:ITEMS]]
+        return await asyncio.to_thread(gather_search, self.stand, address, query, papers)
+
+    async def _searched(self, poll: int) -> _Searched:
+        """Return the papers that a search looks through, newest first."""
+        async with self._loading:
+            if self._corpus is None or self._corpus.poll != poll:
+                papers = await self.stand.store.news(None, SEARCHED)
+                corpus = await asyncio.to_thread(Corpus, [each.stored.paper for each in papers])
+                self._corpus = _Searched(poll, papers, corpus)
+            return self._corpus
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a turn to render; raises Busy when too many wait already."""
+        if self._waiting >= QUEUE:
+            raise Busy("too many feeds are being made")
+        self._waiting += 1
+        try:
+            async with self._rendering:
+                yield
+        finally:
+            self._waiting -= 1
+
+    def _keep(self, key: Key, copy: Copy) -> None:
+        old = self._copies.pop(key, None)
+        self._copies[key] = copy
+        self._bytes += _size(copy) - (_size(old) if old else 0)
+        while self._bytes > MOST_BYTES:
+            _, dropped = self._copies.popitem(last=False)
+            self._bytes -= _size(dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """What searches look through, as of a poll."""
+
+    poll: int
+    papers: list[FeedPaper]
+    corpus: Corpus
+
+
+async def _made(channel: Channel, address: Address, format: FeedFormat, poll: int, old: Copy | None) -> Copy:
+    """Make a copy of a channel, or confirm the old one when it was made from the same."""
+    source = await asyncio.to_thread(_hash, channel)
+    if old is not None and old.source == source:
+        return old if old.poll == poll else replace(old, poll=poll)
+    return await asyncio.to_thread(_rendered, channel, address, format, poll, source, old)
+
+
+def _rendered(
+    channel: Channel, address: Address, format: FeedFormat, poll: int, source: bytes, old: Copy | None
+) -> Copy:
+    body = feed(channel, format)
+    modified = channel.updated.replace(microsecond=0)
+    if modified < channel.updated:
+        modified += timedelta(seconds=1)
+    if old is not None and modified <= old.modified:  # it changed: who knows only the date must see that it did
+        modified = old.modified + timedelta(seconds=1)
+    links = f'<{channel.hub}>; rel="hub", <{channel.address(format)}>; rel="self"' if channel.hub else ""
+    return Copy(
+        address=address,
+        format=format,
+        body=body,
+        gzipped=gzip.compress(body, 6, mtime=0),
+        etag=hashlib.sha256(body).hexdigest()[:32],
+        modified=modified,
+        media_type=f"{MEDIA_TYPES[format]}; charset=utf-8",
+        links=links,
+        source=source,
+        poll=poll,
+        owner=None,
+    )
+
+
+def _hash(channel: Channel) -> bytes:
+    return hashlib.sha256(repr(channel).encode("utf-8", "backslashreplace")).digest()
+
+
+def _size(copy: Copy) -> int:
+    return len(copy.body) + len(copy.gzipped)

@@ -1,0 +1,201 @@
+"""Feeds: what each holds, and the secret addresses of private ones. Reading only, but for `rotate_feed`.
+
+Public feeds are in the order in which papers became news; a private one in the order of its hits, so that a paper is
+in it if and only if the subscription was, or would be, sent it. An archive page is a range of BLOCK paper ids: ids are
+given once and only grow, so that a page keeps its papers for ever, however many come later.
+
+The address of a private feed is derived from a random seed and the installation's secret. An address that was never
+ours is told from one that was: the latter is signed, and its seed is gone.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select, true, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from notifier.errors import NoSuchFeed, RevokedFeed
+from notifier.model import FeedPaper, PrivateFeed, QueryId, SubscriberId, SubscriptionId, Versions
+from notifier.store import schema
+from notifier.store.digests import WANTED
+from notifier.store.rows import STORED_COLUMNS, to_stored
+from notifier.store.subscribers import Subscribers
+
+BLOCK = 100  # paper ids of one archive page
+TRENDING_DAYS = timedelta(days=7)  # before the newest paper
+PURPOSE = "feed"
+
+
+class Feeds(Subscribers):
+    """The verbs of feeds."""
+
+    async def newest_poll(self) -> int:
+        """Return the number of the newest poll: while it is the same, no feed has changed."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+
+    async def news(self, listing: str | None, limit: int) -> list[FeedPaper]:
+        """Return the newest news, of one listing or of all, newest first."""
+        table = schema.paper
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                _news(listing).order_by(table.c.news_poll_id.desc(), table.c.id.desc()).limit(limit)
+            )
+            return [_of_news(row) for row in rows]
+
+    async def news_page(self, listing: str | None, page: int) -> list[FeedPaper]:
+        """Return the news of one archive page, newest first."""
+        table = schema.paper
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                _news(listing)
+                .where(table.c.id > page * BLOCK, table.c.id <= (page + 1) * BLOCK)
+                .order_by(table.c.id.desc())
+            )
+            return [_of_news(row) for row in rows]
+
+    async def page_before(self, listing: str | None, page: int) -> int | None:
+        """Return the nearest archive page below `page` that holds any news, None when there is none."""
+        return await self._page(listing, schema.paper.c.id <= page * BLOCK, func.max)
+
+    async def page_after(self, listing: str | None, page: int) -> int | None:
+        """Return the nearest archive page above `page` that holds any news, None when there is none."""
+        return await self._page(listing, schema.paper.c.id > (page + 1) * BLOCK, func.min)
+
+    async def page_behind(self, listing: str | None, shown: Sequence[FeedPaper]) -> int | None:
+        """Return the newest archive page with news that is not among those shown, None when all are shown."""
+        return await self._page(listing, schema.paper.c.id.not_in([each.stored.paper_id for each in shown]), func.max)
+
+    async def trending(self, limit: int) -> list[FeedPaper]:
+        """Return the news of the last days with the most votes, most first; papers without votes are not among it."""
+        table = schema.paper
+        async with self._database.read() as connection:
+            newest = await connection.scalar(select(func.max(table.c.seen_at)).where(table.c.news_poll_id.is_not(None)))
+            if newest is None:
+                return []
+            rows = await connection.execute(
+                _news(None)
+                .where(table.c.seen_at > newest - TRENDING_DAYS, table.c.upvotes > 0)
+                .order_by(table.c.upvotes.desc(), table.c.id)
+                .limit(limit)
+            )
+            return [_of_news(row) for row in rows]
+
+    # --- private feeds ------------------------------------------------------------------------------------------------
+
+    async def private_feed(self, link: str) -> PrivateFeed:
+        """Return the feed that an address opens.
+
+        Raises NoSuchFeed for an address that never was one, cut short included, RevokedFeed for one that was.
+        """
+        seed = link[:40]
+        if not hmac.compare_digest(self.link(PURPOSE, seed).encode(), link.encode("utf-8", "replace")):
+            raise NoSuchFeed(link[:8])
+        async with self._database.read() as connection:
+            mine = await _subscriptions(connection, schema.subscription.c.feed == seed)
+            if mine:
+                return _private("subscription", mine[0].id, seed, mine)
+            owner = await connection.scalar(select(schema.subscriber.c.id).filter_by(feed=seed))
+            if owner is None:
+                raise RevokedFeed(link[:8])
+            mine = await _subscriptions(connection, schema.subscription.c.subscriber_id == owner)
+            return _private("subscriber", owner, seed, mine)
+
+    async def private_feeds(self, subscriber_id: SubscriberId) -> list[PrivateFeed]:
+        """Return a subscriber's private feeds: first that of all subscriptions, then that of each."""
+        async with self._database.read() as connection:
+            seed = await connection.scalar(select(schema.subscriber.c.feed).filter_by(id=subscriber_id))
+            mine = await _subscriptions(connection, schema.subscription.c.subscriber_id == subscriber_id)
+        if seed is None:
+            return []
+        each = [_private("subscription", row.id, row.feed, [row]) for row in mine]
+        return [_private("subscriber", subscriber_id, seed, mine), *each]
+
+    async def rotate_feed(self, seed: str) -> str | None:
+        """Give a private feed a new address; return its new seed, None when there is no such feed any more."""
+        new = schema.feed_seed()
+        async with self._database.write() as connection:
+            for table in (schema.subscription, schema.subscriber):
+                done = await connection.execute(update(table).where(table.c.feed == seed).values(feed=new))
+                if done.rowcount:
+                    return new
+        return None
+
+    async def private_hits(self, feed: PrivateFeed, limit: int) -> list[FeedPaper]:
+        """Return the newest papers of a private feed, newest first, each edition once."""
+        hit, poll, subscription = schema.hit, schema.poll, schema.subscription
+        found: dict[tuple[int, int], FeedPaper] = {}
+        async with self._database.read() as connection:
+            for row in await _subscriptions(connection, subscription.c.id.in_(feed.subscriptions)):
+                hits = await connection.execute(
+                    select(*STORED_COLUMNS, hit.c.edition, hit.c.poll_id.label("hit_poll"), poll.c.polled_at)
+                    .join_from(hit, schema.paper, schema.paper.c.id == hit.c.paper_id)
+                    .join(poll, poll.c.id == hit.c.poll_id)
+                    .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.began)
+                    .where(hit.c.kind.in_(WANTED[row.versions]))
+                    .order_by(hit.c.poll_id.desc(), hit.c.paper_id.desc())
+                    .limit(limit)
+                )
+                for each in hits:
+                    _add(found, each, row.query_id)
+        newest = sorted(found.values(), key=lambda each: (each.at, each.stored.paper_id), reverse=True)
+        return newest[:limit]
+
+    # --- below: parts of a transaction --------------------------------------------------------------------------------
+
+    async def _page(self, listing: str | None, where: ColumnElement[bool], nearest: Any) -> int | None:
+        wanted = select(nearest(schema.paper.c.id)).where(schema.paper.c.news_poll_id.is_not(None), where)
+        async with self._database.read() as connection:
+            number = await connection.scalar(wanted.where(_shown_on(listing)))
+        return None if number is None else (number - 1) // BLOCK
+
+
+def _news(listing: str | None) -> Select[Any]:
+    table = schema.paper
+    return select(*STORED_COLUMNS).where(table.c.news_poll_id.is_not(None), _shown_on(listing))
+
+
+def _shown_on(listing: str | None) -> ColumnElement[bool]:
+    if listing is None:
+        return true()
+    shown = schema.sighting
+    return exists().where(shown.c.paper_id == schema.paper.c.id, shown.c.listing == listing)
+
+
+def _of_news(row: Row[Any]) -> FeedPaper:
+    stored = to_stored(row)
+    return FeedPaper(stored=stored, at=stored.seen_at)
+
+
+async def _subscriptions(connection: AsyncConnection, where: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    table = schema.subscription
+    rows = await connection.execute(
+        select(table, schema.query.c.canonical)
+        .join(schema.query, schema.query.c.id == table.c.query_id)
+        .where(where, table.c.active)
+        .order_by(table.c.id)
+    )
+    return rows.all()
+
+
+def _private(kind: str, number: int, seed: str, rows: Sequence[Row[Any]]) -> PrivateFeed:
+    return PrivateFeed(
+        kind=kind,
+        number=number,
+        seed=seed,
+        subscriptions=tuple(SubscriptionId(row.id) for row in rows),
+        terms=tuple((Versions(row.versions), row.began) for row in rows),
+        queries={QueryId(row.query_id): (row.label, row.canonical) for row in rows},
+    )
+
+
+def _add(found: dict[tuple[int, int], FeedPaper], row: Any, query: int) -> None:
+    """Add a hit, or one more query to the edition of a paper that another query hit too."""
+    known = found.get((row.id, row.edition))
+    queries = (*known.queries, QueryId(query)) if known else (QueryId(query),)
+    at: datetime = max(known.at, row.polled_at) if known else row.polled_at
+    found[row.id, row.edition] = FeedPaper(stored=to_stored(row), at=at, edition=row.edition, queries=queries)
