@@ -331,6 +331,17 @@ async def test_f053_a_connection_cut_inside_the_content_is_not_in_doubt(server: 
     assert server.accepted == []
 
 
+async def test_f053_a_server_that_stops_reading_never_gets_the_dot(server: Post) -> None:
+    server.fault("content", "deaf", "ok")
+    large = MESSAGE + (b"x" * 98 + b"\r\n") * 300_000  # more than the buffers of both systems take
+    mail = relay(f"smtp://127.0.0.1:{server.port}", content_timeout=0.5)
+    with pytest.raises(RelayTrouble, match="does not take the message"):
+        await mail.offer(envelope(content=large), Doubt())
+    assert (server.accepted, server.count(".")) == ([], 0)
+    assert (await offer(mail))[0].verdict is Verdict.SENT
+    await mail.close()
+
+
 async def test_no_dot_is_written_when_the_doubt_cannot_be_marked(server: Post, mail: Relay) -> None:
     async def full_disk() -> None:
         raise OSError(28, "No space left on device")
@@ -388,6 +399,51 @@ async def test_f050_one_refused_recipient_leaves_the_others_theirs(server: Post,
     for who in ("marie@example.org", "paul@example.org", "irene@example.org"):
         await offer(mail, who)
     assert [message.recipients for message in server.accepted] == [["marie@example.org"], ["irene@example.org"]]
+
+
+async def test_f050_a_server_that_awaits_content_for_nobody_gets_a_lone_dot() -> None:
+    async with post(trusting=True) as server:
+        server.fault("rcpt paul@example.org", "550 5.1.1 unknown")
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        found = [await offer(mail, who) for who in ("paul@example.org", "marie@example.org")]
+        assert found[0] == (Reply(Verdict.REFUSED_RECIPIENT, 550, "5.1.1 unknown"), 0)
+        assert found[1] == (Reply(Verdict.SENT, 250, "2.0.0 accepted"), 1)
+        assert server.lines[3:6] == ["DATA", ".", "RSET"]
+        assert ([m.recipients for m in server.accepted], server.connections) == ([["marie@example.org"]], 1)
+        await mail.close()
+
+
+async def test_a_server_that_would_take_an_empty_message_is_left_without_a_dot() -> None:
+    async with post(trusting=True) as server:
+        server.fault("mail", "552 5.3.4 too big", "ok")
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        assert await offer(mail) == (Reply(Verdict.REFUSED_MESSAGE, 552, "5.3.4 too big"), 0)
+        assert server.count(".") == 0
+        assert (await offer(mail))[0].verdict is Verdict.SENT
+        assert server.connections == 2
+        await mail.close()
+
+
+@pytest.mark.parametrize(
+    ("offered", "first"),
+    [
+        ("PIPELINING", b"MAIL FROM:<b@example.org>\r\nRCPT TO:<marie@example.org>\r\nDATA\r\n"),
+        ("8BITMIME", b"MAIL FROM:<b@example.org>\r\n"),
+    ],
+)
+async def test_commands_leave_together_only_where_that_is_offered(offered: str, first: bytes) -> None:
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 test.example ESMTP\r\n")
+        await reader.readline()
+        writer.write(f"250-test.example\r\n250 {offered}\r\n".encode())
+        heard.set_result(await reader.read(4096))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listening:
+        await trouble(relay(f"smtp://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+    assert await heard == first
 
 
 async def test_a_refusal_while_the_content_arrives_is_taken_though_it_comes_early(server: Post, mail: Relay) -> None:

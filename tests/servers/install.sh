@@ -4,10 +4,12 @@
 set -eu
 missing=""
 while read -r program packages; do
-    command -v "$program" >/dev/null || ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1 || missing="$missing $packages"
+    command -v "$program" "/usr/sbin/$program" >/dev/null || ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1 || missing="$missing $packages"
 done <<PROGRAMS
 chromium chromium fonts-dejavu-core
 pg_ctl postgresql
+postfix postfix
+dovecot dovecot-imapd dovecot-lmtpd
 PROGRAMS
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

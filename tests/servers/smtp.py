@@ -12,6 +12,7 @@ rset, noop, quit - or, from rcpt on, to a stage and a recipient. Its steps are u
     NNN words   this reply (421 closes as well)         silent         say nothing more
     raw:TEXT    these characters, then the next stage   wait:SECONDS   then ok
     lost, swallow   (dot) record the message, then reset or stay silent
+    deaf            read nothing more
 Every accepted message is one JSON line of the ledger, written and fsynced BEFORE the reply: the truth to compare with.
 
 As a program, for tests that kill things: `python -m tests.servers.smtp --ledger FILE [--port N] [--size N]
@@ -68,6 +69,7 @@ class Post:
     methods: str = "PLAIN LOGIN"
     esmtp: bool = True
     pipelining: bool = True
+    trusting: bool = False
     port: int = 0
     accepted: list[Accepted] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -160,7 +162,10 @@ class _Session:
             linger_zero(self.writer)
             self.writer.transport.abort()
             raise _Gone
-        if step in ("silent", "swallow"):
+        if step == "deaf":
+            assert isinstance(self.writer.transport, asyncio.Transport)
+            self.writer.transport.pause_reading()
+        if step in ("silent", "swallow", "deaf"):
             await asyncio.get_running_loop().create_future()
         if name == "raw":
             self.writer.write(argument.encode("latin-1"))
@@ -220,7 +225,7 @@ class _Session:
 
     async def on_rcpt(self, words: str) -> None:
         match = re.fullmatch(r"TO:<([^<>\s]+)>", words)
-        if match is None or self.sender is None:
+        if match is None or (self.sender is None and not self.server.trusting):
             await self.say("501 5.5.4 syntax" if match is None else "503 5.5.1 MAIL first")
             return
         self.recipients.append(match[1])
@@ -228,7 +233,7 @@ class _Session:
             self.recipients.pop()
 
     async def on_data(self, _words: str) -> None:
-        if not self.recipients:
+        if not self.recipients and not self.server.trusting:
             await self.say("503 5.5.1 RCPT first")
             return
         if not await self.answer("data", "354 go ahead"):
@@ -241,6 +246,9 @@ class _Session:
                 await self.answer("content", "")
                 await self.server.tell()
         await self.server.tell(".")
+        if not self.recipients or self.sender is None:
+            await self.say("554 5.5.1 no valid recipients")
+            return
         steps = self.server.faults
         step = next((steps[w][0] for w in (f"dot {self.recipients[0]}", "dot") if steps.get(w)), "ok")
         if step.startswith("2") or step.partition(":")[0] in ("ok", "wait", "lost", "swallow", "raw"):
@@ -274,9 +282,22 @@ async def post(
     methods: str = "PLAIN LOGIN",
     esmtp: bool = True,
     pipelining: bool = True,
+    trusting: bool = False,
 ) -> AsyncIterator[Post]:
-    """Run a server in this event loop; `tls` offers STARTTLS, or speaks TLS from the start with `implicit`."""
-    here = Post(ledger=ledger, size=size, tls=tls, login=login, methods=methods, esmtp=esmtp, pipelining=pipelining)
+    """Run a server in this event loop; `tls` offers STARTTLS, or speaks TLS from the start with `implicit`.
+
+    With `trusting` it awaits a message although it refused who it is from or for (RFC 2920 3.1).
+    """
+    here = Post(
+        ledger=ledger,
+        size=size,
+        tls=tls,
+        login=login,
+        methods=methods,
+        esmtp=esmtp,
+        pipelining=pipelining,
+        trusting=trusting,
+    )
     tasks: set[asyncio.Task[None]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
