@@ -129,6 +129,14 @@ async def test_one_who_no_longer_waits_leaves_the_turn_to_the_next(server: Post)
     await mail.close()
 
 
+async def test_connections_that_nobody_uses_are_left_politely(server: Post) -> None:
+    mail = relay_to(server, 3, longest_idle=0.1)
+    await asyncio.gather(*(offer(mail, who) for who in everybody(6)))
+    await server.until(lambda: server.count("QUIT") == 3)
+    assert (await offer(mail, "marie@example.org")).verdict is Verdict.SENT
+    await mail.close()
+
+
 async def test_close_waits_for_the_message_under_way_and_leaves_everybody_politely(server: Post) -> None:
     server.fault("dot r0@example.org", "wait:0.2")
     mail = relay_to(server, 3)

@@ -31,6 +31,7 @@ from notifier.deliver.smtp import (
     CONTENT_TIMEOUT,
     FINAL_TIMEOUT,
     LONGEST_AGE,
+    LONGEST_IDLE,
     MOST_MESSAGES,
     SmtpRelay,
 )
@@ -72,13 +73,14 @@ def relay(
     final_timeout: float = FINAL_TIMEOUT,
     most_messages: int = MOST_MESSAGES,
     longest_age: float = LONGEST_AGE,
+    longest_idle: float = LONGEST_IDLE,
 ) -> Relay:
     """Return the relay that `url` names; it connects when the first message is offered.
 
     `starttls` None requires it except on loopback, where none is asked for. `ca_file` (PEM) is trusted besides the
     system's authorities. No more than `connections` are open at once. `hello` is our name in EHLO; without it our
     address is. Timeouts and age are in seconds: per command, for the content to leave, after the final dot, of one
-    connection. Raises ValueError as `check` does, or for an unusable file.
+    connection, of one that is unused. Raises ValueError as `check` does, or for an unusable file.
     """
     chosen = route(url, user=user, password=password, starttls=starttls)
     if isinstance(chosen, MaildirRoute):
@@ -103,4 +105,5 @@ def relay(
         final_timeout=final_timeout,
         most_messages=most_messages,
         longest_age=longest_age,
+        longest_idle=longest_idle,
     )

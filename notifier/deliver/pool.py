@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from notifier.deliver.connection import Connection
 from notifier.errors import RelayTrouble
 
-LONGEST_IDLE = 30.0  # seconds; a connection unused for longer is not trusted to be there
 NARROW_PAUSE = 60.0  # seconds without asking for another connection, after the relay refused one
 
 
@@ -22,12 +21,19 @@ class Pool:
     """Connections that are taken and given back; `open` makes one."""
 
     def __init__(
-        self, places: int, open: Callable[[], Awaitable[Connection]], *, most_messages: int, longest_age: float
+        self,
+        places: int,
+        open: Callable[[], Awaitable[Connection]],
+        *,
+        most_messages: int,
+        longest_age: float,
+        longest_idle: float,
     ) -> None:
         self.places = places
         self._open = open
         self._most_messages = most_messages
         self._longest_age = longest_age
+        self._longest_idle = longest_idle
         self._idle: list[Connection] = []
         self._count = 0  # connections that exist, from the first SYN to the end of QUIT
         self._opening = self._closing = False
@@ -63,7 +69,7 @@ class Pool:
             self._leave(connection)
         else:
             self._idle.append(connection)
-            self._sweep = self._sweep or asyncio.get_running_loop().call_later(LONGEST_IDLE, self._swept)
+            self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._longest_idle, self._swept)
             self._next()
 
     async def close(self) -> None:
@@ -98,7 +104,7 @@ class Pool:
             not connection.dialogue.silent  # closed, or told us that it will be
             or connection.messages >= self._most_messages
             or now - connection.opened > self._longest_age
-            or now - connection.used > LONGEST_IDLE
+            or now - connection.used >= self._longest_idle
         )
 
     def _may_open(self) -> bool:
@@ -147,7 +153,7 @@ class Pool:
             self._idle.remove(connection)
             self._leave(connection)
         if self._idle:
-            self._sweep = asyncio.get_running_loop().call_later(LONGEST_IDLE, self._swept)
+            self._sweep = asyncio.get_running_loop().call_later(self._longest_idle, self._swept)
 
     # --- the queue ----------------------------------------------------------------------------------------------------
 

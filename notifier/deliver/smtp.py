@@ -30,6 +30,7 @@ CONTENT_TIMEOUT = 180.0  # RFC 5321 4.5.3.2.5
 FINAL_TIMEOUT = 600.0  # RFC 5321 4.5.3.2.6: a server may take 10 minutes after the dot, and giving up makes doubles
 MOST_MESSAGES = 100  # over one connection
 LONGEST_AGE = 300.0  # of one connection
+LONGEST_IDLE = 30.0  # a connection unused for longer is not trusted to be there
 AUTH_PAUSE = 900.0  # after a refused password, so that trying again does not lock the account
 
 
@@ -48,6 +49,7 @@ class SmtpRelay:
         final_timeout: float = FINAL_TIMEOUT,
         most_messages: int = MOST_MESSAGES,
         longest_age: float = LONGEST_AGE,
+        longest_idle: float = LONGEST_IDLE,
     ) -> None:
         self._route = route
         self._context = context
@@ -55,7 +57,13 @@ class SmtpRelay:
         self._command_timeout = command_timeout
         self._content_timeout = content_timeout
         self._final_timeout = final_timeout
-        self._pool = Pool(connections, self._connect, most_messages=most_messages, longest_age=longest_age)
+        self._pool = Pool(
+            connections,
+            self._connect,
+            most_messages=most_messages,
+            longest_age=longest_age,
+            longest_idle=longest_idle,
+        )
         self._refused: tuple[float, Unwelcome] | None = None
 
     @property
