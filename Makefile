@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
+AXE := build/node_modules/axe-core/axe.min.js
 
 .PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
 

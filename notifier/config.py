@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -158,6 +159,13 @@ def _listen(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError(f'{value!r} is no address or network: write "127.0.0.1" or "10.0.0.0/8"') from None
+
+
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Zone = Annotated[str, AfterValidator(_zone)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -253,6 +261,12 @@ class WebConfig(BaseModel):
 
     model_config = _STRICT
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`proxies` as networks."""
+        return tuple(ip_network(each) for each in self.proxies)
 
 
 class FeedsConfig(BaseModel):

@@ -422,6 +422,17 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A digest of a subscriber's, and what became of it; `papers` are those that it carries."""
+
+    outbox_id: OutboxId
+    queued_at: datetime
+    settled_at: datetime | None
+    state: OutboxState
+    papers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sending:
     """The message that carries a paper to a subscriber, and what became of it."""
 

@@ -12,6 +12,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import uvicorn
+
 from notifier.config import Config, load
 from notifier.daemon import Running, once, opened
 from notifier.daemon import site as serving
@@ -42,6 +44,12 @@ class Served:
 
     running: Running
     url: str
+    server: uvicorn.Server
+
+    async def idle(self) -> None:
+        """Wait until what follows the answers that were given is done too."""
+        if tasks := list(self.server.server_state.tasks):
+            await asyncio.wait(tasks)
 
     def here(self, link: str) -> str:
         """Return where a link of a mail is served."""
@@ -101,7 +109,7 @@ class World:
             listening = serving.listener(running.config.web.listen)
             task = asyncio.create_task(server.serve(sockets=[listening]))
             try:
-                yield Served(running, f"http://127.0.0.1:{listening.getsockname()[1]}")
+                yield Served(running, f"http://127.0.0.1:{listening.getsockname()[1]}", server)
             finally:
                 server.should_exit = True
                 await task

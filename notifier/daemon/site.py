@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 
 import uvicorn
 
+from notifier import pipeline
 from notifier.daemon.opening import Running
+from notifier.model import Letter
 from notifier.web import Site, application
+from notifier.web.guard import Guard
+from notifier.web.patience import Patient
+from notifier.web.recent import Recent
 
 BACKLOG = 512  # connections that wait while the program starts anew
 STOP_GRACE = 8.0  # seconds for what is under way when told to stop
@@ -33,6 +39,11 @@ def listener(listen: str) -> socket.socket:
 def server(running: Running) -> Server:
     """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
     host, port = _split(running.config.web.listen)
+
+    async def post(letter: Letter) -> bool:
+        desk = running.desk
+        return await pipeline.post(running.store, desk.templates, desk.head, letter, running.clock())
+
     site = Site(
         store=running.store,
         templates=running.desk.templates,
@@ -40,11 +51,17 @@ def server(running: Running) -> Server:
         listings=running.config.listings,
         shelf=running.shelf,
         clock=running.clock,
+        post=post,
+        recent=Recent(running.store),
+        timezone=running.config.timezone,
+        guard=Guard(running.config.web.networks),
     )
     options = uvicorn.Config(
         application(site), host=host, port=port, log_config=None, access_log=False, lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
+        http=Patient, ws="none",
     )  # fmt: skip
+    logging.getLogger("uvicorn.access").disabled = True  # the paths of links are secrets
     return Server(options)
 
 

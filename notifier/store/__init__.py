@@ -1,9 +1,10 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
-nobody confirmed yet), `digests` (what is owed becomes a message), `outbox` (the commit points of sending), `bounces`
-(what comes back), `quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `feeds` (what each
-holds), `archive` (reading only). Open it with `open_store`.
+nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `digests` (what is owed becomes a
+message), `outbox` (the commit points of sending), `bounces` (what comes back), `quarantine` (pages that kill the
+parser), `hosts` (when each may be asked again), `feeds` (what each holds), `archive` (reading only). Open it
+with `open_store`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
+from notifier.store.readers import Readers
 from notifier.store.relays import Relays
 from notifier.store.review import Review
 from notifier.store.together import Together
 from notifier.store.turns import Turns
-from notifier.store.wishes import Wishes
 
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Wishes, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive):
+class Store(Papers, Hosts, Readers, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:

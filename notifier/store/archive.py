@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, Text, and_, cast, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.identity import arxiv_id, doi, title_key
@@ -30,6 +30,16 @@ from notifier.store.papers import listing_state
 from notifier.store.rows import STORED_COLUMNS, to_stored, to_subscriber, to_subscription
 
 MOST_WORDS = 20  # of a title that is searched for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which papers of the archive are wanted: `words` all stand in the title or the authors; [since, until) in UTC."""
+
+    words: str = ""
+    listing: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class Archive:
@@ -80,6 +90,37 @@ class Archive:
         asked = select(*STORED_COLUMNS).where(*_seen_on(day)).order_by(schema.paper.c.id)
         async with self._database.read() as connection:
             return [to_stored(row) for row in await connection.execute(asked)]
+
+    async def paper(self, paper_id: PaperId) -> StoredPaper | None:
+        """Return one paper."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(*STORED_COLUMNS).where(schema.paper.c.id == paper_id))).first()
+        return to_stored(row) if row else None
+
+    async def search(self, sought: Sought, limit: int, offset: int) -> list[StoredPaper]:
+        """Return papers of the archive, newest first."""
+        table, shown = schema.paper, schema.sighting
+        asked = select(*STORED_COLUMNS).order_by(table.c.id.desc()).limit(limit).offset(offset)
+        for word in sought.words.split()[:MOST_WORDS]:
+            like = f"%{_plain(word)}%"
+            authors = cast(table.c.authors, Text)
+            asked = asked.where(table.c.title.ilike(like, escape="\\") | authors.ilike(like, escape="\\"))
+        if sought.listing is not None:
+            here = exists().where(shown.c.paper_id == table.c.id, shown.c.listing == sought.listing)
+            asked = asked.where(here)
+        if sought.since is not None:
+            asked = asked.where(table.c.seen_at >= sought.since)
+        if sought.until is not None:
+            asked = asked.where(table.c.seen_at < sought.until)
+        async with self._database.read() as connection:
+            return [to_stored(row) for row in await connection.execute(asked)]
+
+    async def polls_since(self, since: datetime) -> list[Poll]:
+        """Return the polls since an instant that brought something new, oldest first."""
+        table = schema.poll
+        asked = select(table).where(table.c.polled_at >= since, table.c.new > 0).order_by(table.c.id)
+        async with self._database.read() as connection:
+            return [_poll(row) for row in await connection.execute(asked)]
 
     async def listing_states(self) -> list[ListingState]:
         """Return the state of every listing that was ever polled, by name."""

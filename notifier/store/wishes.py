@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import (
@@ -39,10 +39,10 @@ FORGOTTEN_AT_ONCE = 500
 class Wishes(Subscribers):
     """The verbs of signing up."""
 
-    async def ask(self, wish: Wish, now: datetime) -> Subscriber | None:
-        """Let a wish wait for its address to confirm it; return whom to write to, None when too many wait already.
+    async def ask(self, wish: Wish, now: datetime) -> Subscriber:
+        """Let a wish wait for its address to confirm it; return whom to write to.
 
-        The same wish again waits anew. What waited too long is forgotten.
+        The same wish again waits anew. What waited too long is forgotten, and so is the oldest of too many.
         """
         async with self._database.write() as connection:
             await _forget(connection, now)
@@ -53,9 +53,6 @@ class Wishes(Subscribers):
             await connection.execute(new.on_conflict_do_nothing())
             row = (await connection.execute(select(schema.subscriber).filter_by(email=wish.email))).one()
             table = schema.wish
-            mine = table.c.subscriber_id == row.id, table.c.canonical != wish.canonical
-            if (await connection.scalar(select(func.count()).where(*mine)) or 0) >= MOST_WAITING:
-                return None
             values = {
                 "label": wish.label, "cadence": wish.clock.cadence, "at": wish.clock.at, "weekday": wish.clock.weekday,
                 "timezone": wish.clock.timezone, "versions": wish.versions, "asked_at": now,
@@ -64,6 +61,13 @@ class Wishes(Subscribers):
             await connection.execute(
                 added.on_conflict_do_update(index_elements=["subscriber_id", "canonical"], set_=values)
             )
+            newest = (
+                select(table.c.id)
+                .where(table.c.subscriber_id == row.id)
+                .order_by(table.c.asked_at.desc(), table.c.id.desc())
+            )
+            kept = list((await connection.execute(newest.limit(MOST_WAITING))).scalars())
+            await connection.execute(delete(table).where(table.c.subscriber_id == row.id, table.c.id.not_in(kept)))
             return to_subscriber(row)
 
     async def waiting(self, subscriber_id: SubscriberId, now: datetime) -> list[Waiting]:

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from notifier.web import feeds, pages
-from notifier.web.limits import Bounded, Headed
+from notifier.web import feeds, leaving, mailcopy, manage, pages, signup
+from notifier.web.limits import Bounded, Crowded, Headed
+from notifier.web.render import message
 from notifier.web.site import Site
 
 __all__ = ["Site", "application"]
@@ -26,16 +27,29 @@ def application(site: Site) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/", pages.home, name="home"),
+            Route("/subscribe", signup.subscribe, methods=["POST"], name="subscribe"),
+            Route("/link", signup.send_link, methods=["GET", "POST"], name="link"),
+            Route("/confirm/{link}", signup.confirm, methods=["GET", "POST"], name="confirm"),
+            Route("/manage/{link}", manage.manage, name="manage"),
+            Route("/manage/{link}/export.json", manage.export, name="export"),
+            Route("/manage/{link}/erase", manage.erase, methods=["POST"], name="erase"),
+            Route("/manage/{link}/add", manage.change, methods=["POST"], name="add"),
+            Route("/manage/{link}/{subscription}", manage.change, methods=["POST"], name="change"),
+            Route("/papers", pages.papers, name="archive"),
+            Route("/papers/{paper}", pages.paper, name="paper"),
+            Route("/status", pages.status, name="status"),
             Route("/style.css", pages.style, name="style"),
+            Route("/site.js", pages.script, name="script"),
             Route("/favicon.ico", pages.icon, name="icon"),
             Route("/healthz", pages.healthz, name="healthz"),
             Route("/feeds/private/{link}.opml", feeds.outlines, name="outlines"),
             Route("/feeds/{name:path}", feeds.feed, name="feed"),
-            Route("/digests/{copy}", pages.digest, name="digest"),
-            Route("/unsubscribe/{link}", pages.unsubscribe, methods=["GET", "POST"], name="unsubscribe"),
-            Route("/resubscribe/{link}", pages.resubscribe, methods=["POST"], name="resubscribe"),
+            Route("/digests/{copy}", mailcopy.digest, name="digest"),
+            Route("/unsubscribe/{link}", leaving.unsubscribe, methods=["GET", "POST"], name="unsubscribe"),
+            Route("/resubscribe/{link}", leaving.resubscribe, methods=["POST"], name="resubscribe"),
+            Route("/weekly/{link}", leaving.weekly, methods=["POST"], name="weekly"),
         ],
-        middleware=[Middleware(Bounded)],
+        middleware=[Middleware(Crowded), Middleware(Bounded)],
         exception_handlers={HTTPException: _error, Exception: _error},
     )
     app.router.redirect_slashes = False  # it would build its redirect from the Host header
@@ -48,4 +62,4 @@ async def _error(request: Request, fault: Exception) -> Response:
     """Answer an error in words, without what went wrong inside."""
     status = fault.status_code if isinstance(fault, HTTPException) else 500
     detail = fault.detail if isinstance(fault, HTTPException) and status == 400 else ""
-    return pages.message(request, status, getattr(fault, "headers", None), detail)
+    return message(request, status, getattr(fault, "headers", None), detail)

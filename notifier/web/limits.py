@@ -6,18 +6,24 @@ length is read up to that limit and its connection closed, so that a body withou
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from time import monotonic
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from notifier.web.pages import message
+from notifier.web.render import message
 
-MOST_BODY = 64 * 1024  # bytes of a request's body; the longest form here is one button
+MOST_BODY = 64 * 1024  # bytes of a request's body; the longest form here is a subscription's
+MOST_ADDRESS = 8_000  # bytes of what follows the "?"
+BODY_WITHIN = 20.0  # seconds for all of a body
+MOST_AT_ONCE = 200  # requests
 HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -49,22 +55,51 @@ class Headed:
         await self.app(scope, receive, send_with_headers)
 
 
+@dataclass(slots=True)
+class Crowded:
+    """Answers 503 when MOST_AT_ONCE requests are being answered, so that a crowd costs little and digests go on."""
+
+    app: ASGIApp
+    inside: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.inside >= MOST_AT_ONCE and not scope.get("path", "").startswith("/feeds/"):  # they have their own pace
+            full = PlainTextResponse("Too many visitors at once.\n", 503, headers={"retry-after": "10"})
+            await full(scope, receive, send)
+            return
+        self.inside += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.inside -= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """Answers 413 to a body longer than MOST_BODY: at once when it says so, else when a page has read that much."""
+    """Bounds what a request may be: 414 for a long address; a body longer than MOST_BODY is 413, a slow one 408.
+
+    A body that states its length is refused at once, others when a page has read that much.
+    """
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if len(scope.get("query_string", b"")) > MOST_ADDRESS:
+            await message(Request(scope), 414)(scope, receive, send)
+            return
         stated = _stated(scope) if scope["type"] == "http" else 0
         if stated is not None and stated > MOST_BODY:
             await message(Request(scope), 413)(scope, receive, send)
             return
         room = MOST_BODY
+        until = monotonic() + BODY_WITHIN
 
         async def receive_within_bounds() -> Message:
             nonlocal room
-            part = await receive()
+            try:
+                part = await asyncio.wait_for(receive(), max(0.01, until - monotonic()))
+            except TimeoutError:
+                raise HTTPException(408, headers={"connection": "close"}) from None
             room -= len(part.get("body", b""))
             if room < 0:
                 raise HTTPException(413)

@@ -1,67 +1,193 @@
-"""Pages for people. Each handler gathers plain values and renders one template."""
+"""Pages that are the same for everybody: the first page with its preview, the archive, the state of the listings."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import urlencode
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from notifier import present
-from notifier.digest import digest as make_digest
-from notifier.model import Coverage, OutboxId, Subscriber, SubscriberState
+from notifier.errors import CostlyQuery
+from notifier.model import Coverage, Outcome, PaperId, Poll, StoredPaper
+from notifier.store.archive import Sought
+from notifier.web import shown
+from notifier.web.forms import LONGEST, Problem, query_of
+from notifier.web.recent import DAYS, Busy
+from notifier.web.render import beside, page, public
 from notifier.web.site import Site, site_of
 
 FEED = "/feeds/all.atom"
-NEWEST = 10  # papers on the first page; the feed has more
-PRIVATE = {"cache-control": "no-store", "x-robots-tag": "noindex"}  # of pages that a link of somebody's opens
-WORDS = {  # an answer's title and text, by its status
-    404: ("Nothing here", "If you followed a link from a mail, it may have been cut in two: copy the whole of it."),
-    405: ("Not this way", "This address answers to its button only."),
-    400: ("Not understood", "Please look at what was asked for."),
-    410: ("Gone", "This address was changed or ended by its owner, and opens nothing any more."),
-    429: ("Too often", "Please ask again later: nothing new comes that fast."),
-    413: ("Too large", "That was more than this site takes."),
-    503: ("Not ready yet", "Please try again in a minute."),
-}
-_COPY = re.compile(r"([0-9a-f]+)-([0-9]{1,18})")
+NEWEST = 8  # papers on the first page; the archive has more
+PER_PAGE = 25  # papers of the archive
+LAST_PAGE = 200  # of one search; what is further back is found by its dates
+EXAMPLES = ('"graph neural network" AND recommendation', 'title:survey AND "language model"', 'author:"Ada Lovelace"')
 
 
 async def home(request: Request) -> Response:
-    """What this is, and how each listing is."""
-    site = site_of(request)
-    batches = []
-    for listing in site.listings:
-        polls = await site.store.last_polls(listing.name, 1)
-        batches += [
-            Coverage(
-                listing=poll.listing, outcome=poll.outcome, polled_at=poll.polled_at, listed_on=poll.listed_on,
-                read=poll.read, stated=poll.stated, new=poll.new, reason=poll.reason,
-            )
-            for poll in polls
-        ]  # fmt: skip
+    """What this is, what a query would have caught, how to subscribe, how each listing is and what is new."""
+    asked = request.query_params.get("q", "")[:LONGEST]
+
+    async def gather() -> dict[str, object]:
+        return await home_values(site_of(request), asked)
+
+    return await public(request, "home", gather)
+
+
+async def home_values(
+    site: Site, asked: str, values: dict[str, str] | None = None, problems: list[Problem] | None = None
+) -> dict[str, object]:
+    """Return what the first page sees; `values` and `problems` are those of a form that came back."""
     newest = await site.store.newest_papers(NEWEST)
-    values = present.home(
-        batches,
+    found = present.home(
+        await batches(site),
         [stored.paper for stored in newest],
         waiting=[each.name for each in site.listings],
         feed_url=FEED,
         met=[stored.seen_at.date() for stored in newest],
     )
-    return await _page(request, "home", values)
+    problems = list(problems or [])
+    query, problem = query_of(asked)
+    if problem and not problems:
+        problems.append(problem)
+    preview, excuse = None, ""
+    if query is not None:
+        try:
+            preview = shown.preview(await site.recent.survey(query, site.clock()), DAYS)
+        except Busy:
+            excuse = "The papers of the last days are being read in. Try again in a moment, or subscribe right away."
+        except CostlyQuery:
+            excuse = "This takes too long to preview, because it must be looked for word by word. It can be subscribed."
+    form = {"cadence": "daily", "at": "08:00", "timezone": site.timezone, **(values or {}), "q": asked}
+    for place, stored in enumerate(newest):
+        found["papers"][place]["page_url"] = f"/papers/{stored.paper_id}"
+    return {
+        **found,
+        "form": shown.wish_form(form, problems),
+        "asked": query is not None,
+        "preview": preview,
+        "excuse": excuse,
+        "examples": [{"text": each, "url": "/?" + urlencode({"q": each})} for each in EXAMPLES],
+    }
+
+
+async def batches(site: Site) -> list[Coverage]:
+    """Return how the last poll of each listing ended; one that only repeats the last fresh one counts as that."""
+    found = []
+    for listing in site.listings:
+        polls = await site.store.last_polls(listing.name, 1)
+        if polls and polls[0].outcome is Outcome.WAITING:
+            batch = await site.store.last_batch(listing.name)
+            polls = [batch] if batch else polls
+        found += [_covered(poll) for poll in polls]
+    return found
+
+
+def _covered(poll: Poll) -> Coverage:
+    return Coverage(
+        listing=poll.listing, outcome=poll.outcome, polled_at=poll.polled_at, listed_on=poll.listed_on, read=poll.read,
+        stated=poll.stated, new=poll.new, reason=poll.reason,
+    )  # fmt: skip
+
+
+async def status(request: Request) -> Response:
+    """How each listing did in the last days, for everybody."""
+    site = site_of(request)
+
+    async def gather() -> dict[str, object]:
+        now = site.clock()
+        polls = await site.store.polls_since(now - timedelta(days=shown.STATUS_DAYS))
+        states = [_covered(poll) for listing in site.listings for poll in await site.store.last_polls(listing.name, 1)]
+        found = present.coverage(states)
+        by_name = {batch["listing"]: batch for batch in found["batches"]}
+        total, news = await site.store.paper_counts()
+        rows = []
+        for listing in site.listings:
+            row = shown.listing(listing.name, [each for each in polls if each.listing == listing.name], now)
+            rows.append({**row, "batch": by_name.get(row["name"])})
+        return {
+            "rows": rows,
+            "coverage": found,
+            "papers": f"{total:,}",
+            "news": f"{news:,}",
+            "days": shown.STATUS_DAYS,
+            "at": present.instant(now),
+        }
+
+    return await public(request, "status", gather)
+
+
+async def papers(request: Request) -> Response:
+    """The archive: every paper, or those whose title or authors hold some words, of a listing, of some days."""
+    asked = {name: request.query_params.get(name, "")[:300] for name in ("q", "listing", "from", "to", "page")}
+    site = site_of(request)
+
+    async def gather() -> dict[str, object]:
+        number = int(asked["page"]) if asked["page"].isdigit() and len(asked["page"]) < 6 else 1
+        number = min(max(1, number), LAST_PAGE)
+        since, since_problem = _day(asked["from"])
+        until, until_problem = _day(asked["to"])
+        sought = Sought(
+            words=asked["q"],
+            listing=asked["listing"] or None,
+            since=datetime.combine(since, time(), UTC) if since else None,
+            until=datetime.combine(until, time(), UTC) + timedelta(days=1) if until else None,
+        )
+        found = await site.store.search(sought, PER_PAGE + 1, (number - 1) * PER_PAGE)
+        kept = {name: value for name, value in asked.items() if value and name != "page"}
+        return {
+            "asked": asked,
+            "problem": since_problem or until_problem,
+            "listings": [
+                {"name": present.clean(each.name, 100), "chosen": each.name == asked["listing"]}
+                for each in site.listings
+            ],
+            "papers": [_line(stored) for stored in found[:PER_PAGE]],
+            "number": number,
+            "newer": "/papers?" + urlencode({**kept, "page": number - 1}) if number > 1 else "",
+            "older": "/papers?" + urlencode({**kept, "page": number + 1})
+            if len(found) > PER_PAGE and number < LAST_PAGE
+            else "",
+            "feed_url": FEED,
+        }
+
+    return await public(request, "papers", gather)
+
+
+async def paper(request: Request) -> Response:
+    """One paper, with where and when it was seen."""
+    site, text = site_of(request), request.path_params["paper"]
+    stored = (
+        await site.store.paper(PaperId(int(text))) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    )
+    if stored is None:
+        raise HTTPException(404)
+    trace = await site.store.trace(stored.paper_id, None)
+    values = {
+        "paper": {**present.paper(stored.paper), "page_url": ""},
+        "sightings": [
+            {"listing": present.clean(each.listing, 100), "at": present.instant(each.polled_at)}
+            for each in trace.sightings
+        ],
+    }
+    return await page(request, "paper", values, {"cache-control": "no-cache"})
 
 
 async def style(request: Request) -> Response:
     """The one style sheet."""
-    return await _beside(request, "style.css", "text/css")
+    return await beside(request, "style.css", "text/css")
+
+
+async def script(request: Request) -> Response:
+    """The one script, which no page needs: it guesses the time zone and previews a query while it is typed."""
+    return await beside(request, "site.js", "text/javascript")
 
 
 async def icon(request: Request) -> Response:
     """The mark of the site in a browser's tab, where every browser and feed reader looks for it."""
-    return await _beside(request, "icon.svg", "image/svg+xml")
+    return await beside(request, "icon.svg", "image/svg+xml")
 
 
 async def healthz(_request: Request) -> Response:
@@ -69,69 +195,13 @@ async def healthz(_request: Request) -> Response:
     return PlainTextResponse("ok\n", headers={"cache-control": "no-store"})
 
 
-async def digest(request: Request) -> Response:
-    """The web copy of a mail, with every paper of it."""
-    site = site_of(request)
-    found = _COPY.fullmatch(request.path_params["copy"])
-    reader = await site.store.by_link("digest", found[1]) if found else None
-    message = await site.store.message(OutboxId(int(found[2]))) if found and reader else None
-    if message is None or reader is None or message.recipient != reader.email:
-        raise HTTPException(404)
-    shown = present.digest(make_digest(message, site.head))
-    return await _page(request, "digest", shown, PRIVATE)
+def _line(stored: StoredPaper) -> dict[str, object]:
+    line = present.paper(stored.paper, listings=[present.short_day(stored.seen_at.date())])
+    return {**line, "page_url": f"/papers/{stored.paper_id}"}
 
 
-async def unsubscribe(request: Request) -> Response:
-    """GET asks; POST, by the page's button or by a mail program (RFC 8058), acts at once. The link is the authority."""
-    site = site_of(request)
-    reader = await _reader(site, request.path_params["link"])
-    if request.method == "POST":
-        await site.store.leave(reader.subscriber_id, site.clock())
-        reader = await _reader(site, request.path_params["link"])
-    return await _unsubscribe_page(request, reader)
-
-
-async def resubscribe(request: Request) -> Response:
-    """Undo an unsubscription."""
-    site, link = site_of(request), request.path_params["link"]
-    reader = await _reader(site, link)
-    await site.store.come_back(reader.subscriber_id, site.clock())
-    return await _page(request, "resubscribed", {"unsubscribe_url": f"/unsubscribe/{link}"}, PRIVATE)
-
-
-def message(request: Request, status: int, headers: Mapping[str, str] | None = None, detail: str = "") -> Response:
-    """An answer in words, for a page that is not there or cannot be had now; `detail` says what was wrong."""
-    title, words = WORDS.get(status, ("That did not work", "Please try again later."))
-    words = present.clean(detail, 2 * present.PHRASE_MAX) or words
-    html = site_of(request).templates.html("web/message.html", {"title": title, "text": words})
-    return Response(html, status, headers={**PRIVATE, **(headers or {})}, media_type="text/html; charset=utf-8")
-
-
-async def _reader(site: Site, link: str) -> Subscriber:
-    reader = await site.store.by_link("unsubscribe", link)
-    if reader is None:
-        raise HTTPException(404)
-    return reader
-
-
-async def _unsubscribe_page(request: Request, reader: Subscriber) -> Response:
-    link = request.path_params["link"]
-    values = {
-        "done": reader.state is SubscriberState.UNSUBSCRIBED,
-        "unsubscribe_url": f"/unsubscribe/{link}",
-        "undo_url": f"/resubscribe/{link}",
-    }
-    return await _page(request, "unsubscribe", values, PRIVATE)
-
-
-async def _beside(request: Request, name: str, media_type: str) -> Response:
-    """What a page loads; like every template the operator may replace it."""
-    content = await run_in_threadpool(site_of(request).templates.text, f"web/{name}", {})
-    return Response(content, media_type=media_type, headers={"cache-control": "public, max-age=3600"})
-
-
-async def _page(
-    request: Request, name: str, values: Mapping[str, object], headers: Mapping[str, str] | None = None
-) -> Response:
-    html = await run_in_threadpool(site_of(request).templates.html, f"web/{name}.html", values)
-    return Response(html, media_type="text/html; charset=utf-8", headers=dict(headers or {"cache-control": "no-cache"}))
+def _day(text: str) -> tuple[date | None, str]:
+    try:
+        return (date.fromisoformat(text) if text else None), ""
+    except ValueError:
+        return None, "Write a day such as 2026-11-21."

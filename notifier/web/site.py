@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from starlette.requests import Request
 
 from notifier.digest import Letterhead
-from notifier.model import Listing
+from notifier.model import Letter, Listing
 from notifier.publish import Shelf
 from notifier.store import Store
 from notifier.templates import Templates
+from notifier.web.fresh import Fresh
+from notifier.web.guard import Guard
 from notifier.web.pace import Pace
+from notifier.web.recent import Recent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The store to read, the templates to render with, the shelf with the feeds, and the listings that are watched."""
+    """The store to read, the templates to render with, the shelf with the feeds, and the listings that are watched.
+
+    `post` queues a letter, False when there is one of its key already. `timezone` is that of whoever names none.
+    """
 
     store: Store
     templates: Templates
@@ -26,6 +32,11 @@ class Site:
     listings: tuple[Listing, ...]
     shelf: Shelf
     clock: Callable[[], datetime]
+    post: Callable[[Letter], Awaitable[bool]]
+    recent: Recent
+    timezone: str = "UTC"
+    guard: Guard = field(default_factory=Guard)
+    fresh: Fresh = field(default_factory=Fresh)
     pace: Pace = field(default_factory=Pace)
 
 
