@@ -1,22 +1,21 @@
 """Migrate: bring the database to this program's schema, in one transaction; forward only.
 
 A schema newer than the program is refused before anything is touched (a downgrade would not know what it breaks).
+Alembic is imported when there is something to migrate: to see that there is not, which is every start but the first
+after an update, takes one row and the names of the files, and spares the daemon 11 MB.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 from notifier.errors import StoreError
 from notifier.store.engine import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate(database: Database) -> tuple[str | None, str]:
@@ -35,33 +34,34 @@ async def revision(database: Database) -> tuple[str | None, str]:
 
 
 def _upgrade(connection: Connection) -> tuple[str | None, str]:
-    before = _current(connection)
-    config = _config()
-    config.attributes["connection"] = connection
-    try:
-        if before is not None:
-            ScriptDirectory.from_config(config).get_revision(before)
-    except CommandError:
+    before, head = _current(connection), _head()
+    if before is not None and before not in _revisions():
         raise StoreError(
-            f"the database has schema {before}, which this program ({_head()}) does not know: "
+            f"the database has schema {before}, which this program ({head}) does not know: "
             "it was written by a newer notifier; install that version, or restore a backup"
-        ) from None
-    if before != _head():
+        )
+    if before != head:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    return before, _head()
+    return before, head
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    """Return the revision that Alembic noted in the database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def _head() -> str:
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None
-    return head
+    return max(_revisions())
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
+def _revisions() -> list[str]:
+    """Return every revision this program knows: the file m0001_... holds revision 0001."""
+    return [file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py")]
