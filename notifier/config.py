@@ -105,6 +105,10 @@ def _address(value: str) -> str:
         raise ValueError(str(fault)) from None
 
 
+def _address_or_none(value: str) -> str:
+    return _address(value) if value else ""
+
+
 def _sender(value: str) -> str:
     try:
         check_envelope(sender_parts(value)[1])
@@ -256,6 +260,14 @@ class BouncesConfig(BaseModel):
         return self
 
 
+class AlarmConfig(BaseModel):
+    """Whom to tell of trouble."""
+
+    model_config = _STRICT
+    to: Annotated[str, AfterValidator(_address_or_none)] = ""
+    grace: Annotated[Span, Field(ge=timedelta(minutes=1), le=timedelta(days=2))] = timedelta(minutes=30)
+
+
 class WebConfig(BaseModel):
     """The site."""
 
@@ -337,6 +349,7 @@ class Config(BaseSettings):
     feeds: FeedsConfig = FeedsConfig()
     mail: MailConfig = MailConfig()
     bounces: BouncesConfig = BouncesConfig()
+    alarm: AlarmConfig = AlarmConfig()
     web: WebConfig = WebConfig()
     listing: tuple[ListingConfig, ...] = ()
     subscription: tuple[SubscriptionConfig, ...] = ()
@@ -377,6 +390,16 @@ class Config(BaseSettings):
                 hint = _near(other, names)
                 raise ValueError(f"listing {listing.name!r}: compare_with: there is no listing {other!r}{hint}")
         return self
+
+    @property
+    def alarm_to(self) -> str | None:
+        """Who is told of trouble: `alarm.to`, else the contact where that is an address."""
+        if self.alarm.to:
+            return self.alarm.to
+        try:
+            return mailbox(self.contact.removeprefix("mailto:"))
+        except AddressError:
+            return None
 
     @property
     def database_url(self) -> str:
@@ -441,6 +464,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "mail": MailConfig,
     "dkim": DkimConfig,
     "bounces": BouncesConfig,
+    "alarm": AlarmConfig,
     "web": WebConfig,
     "listing": ListingConfig,
     "subscription": SubscriptionConfig,

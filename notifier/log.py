@@ -170,6 +170,15 @@ def relay_trouble(trouble: RelayTrouble) -> None:
     _event(logging.ERROR, "relay_trouble", relay=trouble.relay, code=trouble.code, reason=trouble.reason)
 
 
+def trouble(key: str, text: str) -> None:
+    """The operator is told of it by mail, if there is an address."""
+    _event(logging.ERROR, "trouble", key=key, text=text)
+
+
+def trouble_over(key: str, text: str) -> None:
+    _event(logging.INFO, "trouble_over", key=key, text=text)
+
+
 def template_broken(fault: TemplateError) -> None:
     _event(logging.ERROR, "template_broken", template=fault.template, line=fault.line, reason=fault.reason)
 

@@ -1,7 +1,8 @@
 """Status: what an operator - or a monitor, as JSON - is told of every listing, and of what is left undone.
 
-Reads the store and changes nothing. `Status.well` is false when a listing failed or is stale: the days on which
-readers get no mail for a reason that is not the weekend. The keys of `as_json` are an interface: none is renamed.
+Reads the store and changes nothing. `Status.well` is false when a listing failed or is stale - the days on which
+readers get no mail for a reason that is not the weekend - or when there is any other trouble that the operator is
+mailed about (`notifier.alarm`). The keys of `as_json` are an interface: none is renamed.
 """
 
 from __future__ import annotations
@@ -14,15 +15,30 @@ from typing import Any
 from rich.cells import cell_len
 from rich.markup import escape
 
+from notifier.alarm import LIVE, Alarm, Signals, judge, troubles
+from notifier.fetch import host_of
 from notifier.fetch.manners import SHORT_WAIT, rest
 from notifier.intake import KILLS_ALLOWED
-from notifier.model import Comparison, HostState, Listing, ListingState, Outcome, Poll, RelayRest, StoredPaper
+from notifier.model import (
+    Comparison,
+    HostState,
+    Listing,
+    ListingState,
+    OutboxState,
+    Outcome,
+    Poll,
+    RelayRest,
+    StoredPaper,
+)
 from notifier.reconcile import in_words, reconcile
 from notifier.store import Store
 from notifier.store.quarantine import Kill
 
 BAD = (Outcome.FAILED, Outcome.STALE)
 COLOURS = {Outcome.FRESH: "green", Outcome.FAILED: "red", Outcome.STALE: "yellow"}
+WAVE_WITHIN = timedelta(days=1)
+NOTICED_WITHIN = timedelta(hours=1)  # by the running program, which looks every few minutes
+FORGOTTEN_AFTER = timedelta(days=2)  # a relay that was not asked again, because another one is used now
 WIDEST_NAME = 35  # columns; the row of a longer one is not aligned
 INDENT = "    "
 BOUNCES_SINCE = timedelta(days=7)
@@ -55,11 +71,13 @@ class Status:
     subscribers: Mapping[str, int]
     bounces: Mapping[str, int]  # what came back in BOUNCES_SINCE, by kind
     suppressed: int  # subscribers, in BOUNCES_SINCE
+    troubles: tuple[Alarm, ...] = ()
 
     @property
     def well(self) -> bool:
-        """Whether no listing failed or is stale."""
-        return not any(each.state and each.state.outcome in BAD for each in self.listings)
+        """Whether no listing failed or is stale, and nothing else needs the operator."""
+        failed = any(each.state and each.state.outcome in BAD for each in self.listings)
+        return not failed and all(each.once for each in self.troubles)
 
 
 async def status(store: Store, listings: Sequence[Listing], now: datetime) -> Status:
@@ -70,7 +88,7 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
         at=now,
         listings=tuple([await _watched(store, listing) for listing in listings]),
         comparisons=tuple(await _comparisons(store, listings, now)),
-        hosts=tuple(host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT),
+        hosts=tuple(await _resting(store, now)),
         quarantined=tuple(
             kill for kill in await store.kills() if kill.times >= KILLS_ALLOWED and kill.listing in names
         ),
@@ -82,7 +100,42 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
         subscribers={str(state): count for state, count in (await store.subscriber_counts()).items()},
         bounces={str(kind): count for kind, count in (await store.bounce_counts(now - BOUNCES_SINCE)).items()},
         suppressed=await store.suppressed_since(now - BOUNCES_SINCE),
+        troubles=await _troubles(store, listings, now),
     )
+
+
+async def signals(store: Store, listings: Sequence[Listing], now: datetime) -> Signals:
+    """Return what the store shows of the troubles there are."""
+    states = {listing: await store.listing_state(listing.name) for listing in listings}
+    names = {listing.name for listing in listings}
+    failed = {state.name for state in states.values() if state and state.outcome is Outcome.FAILED}
+    killed = {kill.listing: kill.reason for kill in await store.kills() if kill.times >= KILLS_ALLOWED}
+    return Signals(
+        listings=tuple((state, host_of(listing)) for listing, state in states.items() if state),
+        hosts=tuple(await _resting(store, now)),
+        quarantined=tuple((name, reason) for name, reason in killed.items() if name in failed),
+        lost=tuple(day for day in await store.lost_days() if day[0] in names),
+        relays=tuple(
+            (relay.relay, relay.reason, relay.permanent)
+            for relay in await store.resting_relays()
+            if relay.until > now - FORGOTTEN_AFTER
+        ),
+        held=(await store.depth()).get(OutboxState.HELD, 0),
+        suppressed=await store.suppressed_since(now - WAVE_WITHIN),
+        subscribers=sum((await store.subscriber_counts()).values()),
+    )
+
+
+async def _troubles(store: Store, listings: Sequence[Listing], now: datetime) -> tuple[Alarm, ...]:
+    """Return what is wrong now, and what the running program noticed that nobody else can see."""
+    known = await store.alarms()
+    here = judge(known, troubles(await signals(store, listings, now)), now, timedelta())
+    noticed = [each for each in known if each.key.startswith(LIVE) and now - each.seen_at < NOTICED_WITHIN]
+    return (*noticed, *here.kept)
+
+
+async def _resting(store: Store, now: datetime) -> list[HostState]:
+    return [host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT]
 
 
 async def _watched(store: Store, listing: Listing) -> Watched:
@@ -114,6 +167,12 @@ def lines(seen: Status) -> Iterator[str]:
     yield f"[bold]{_padded('listing', width)}  outcome  last poll (UTC)   next poll[/bold]"
     for each in seen.listings:
         yield from _listing_lines(each, width)
+    told = {f"listing {each.listing.name}" for each in seen.listings} | {f"host {each.host}" for each in seen.hosts}
+    for trouble in seen.troubles:
+        if trouble.key not in told and not trouble.key.startswith(
+            ("quarantine ", "lost ", "relay ")
+        ):  # each has its own line
+            yield f"[red]{escape(trouble.text)}[/red] {escape(trouble.remedy)}"
     for comparison in seen.comparisons:
         if not comparison.agree:
             yield f"[yellow]{escape(in_words(comparison))}[/yellow] (--json names them)"
@@ -199,6 +258,7 @@ def as_json(seen: Status) -> dict[str, Any]:
         "subscribers": dict(seen.subscribers),
         "bounces": dict(seen.bounces),
         "suppressed": seen.suppressed,
+        "troubles": [_trouble_json(each) for each in seen.troubles],
     }
 
 
@@ -218,6 +278,10 @@ def _listing_json(each: Watched) -> dict[str, Any]:
         "batch": _batch_json(batch) if batch else None,
         "missed_days": [day.isoformat() for day in each.gaps],
     }
+
+
+def _trouble_json(each: Alarm) -> dict[str, Any]:
+    return {"key": each.key, "text": each.text, "remedy": each.remedy, "since": each.since.isoformat()}
 
 
 def _batch_json(batch: Poll) -> dict[str, Any]:

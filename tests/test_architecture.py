@@ -24,6 +24,7 @@ PURE = [
     "bounce",
     "verp",
     "feed",
+    "alarm",
     "cadence",
     "rhythm",
     "templates",

@@ -3,7 +3,8 @@
 `opened` builds everything that the pipeline needs from a `Config`, and nothing else does. APScheduler only rings a
 bell: the database says what is due, so a tick that is late, missed or doubled changes nothing. A stop (SIGTERM,
 SIGINT) lets the message under way finish, for at most STOP_GRACE seconds; whatever it cuts off is done again at the
-next start. Its rooms: `opening` (what is open), `steps` (what is done again and again), `site` (the web server),
+next start. Its rooms: `opening` (what is open), `steps` (what is done again and again), `trouble` (what the operator
+is told), `site` (the web server),
 `run` (the frame).
 """
 

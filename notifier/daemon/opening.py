@@ -19,7 +19,7 @@ from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.deliver import relay
 from notifier.digest import Letterhead
-from notifier.errors import ConfigError
+from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
 from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
@@ -41,7 +41,20 @@ class Running:
     desk: Desk
     shelf: Shelf
     clock: Clock
+    broken: Broken
     mailbox: Mailbox | None = None  # that bounces come to
+
+
+class Broken(dict[str, tuple[str, datetime]]):
+    """Replacements of templates that could not be used: the reason, and when that was last so."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def report(self, fault: TemplateError) -> None:
+        """Note it for the operator, and log it."""
+        self[fault.template] = (fault.reason, self._clock())
+        log.template_broken(fault)
 
 
 def utc_now() -> datetime:
@@ -68,10 +81,11 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         for email in await store.keep_configured(config.subscriptions, clock()):
             log.still_unsubscribed(email)
         overrides = config.path(config.templates) if config.templates else None
+        broken = Broken(clock)
         desk = Desk(
             store=store,
             relay=sending,
-            templates=Templates(overrides, log.template_broken),
+            templates=Templates(overrides, broken.report),
             head=letterhead(config, store),
             owner=f"{socket.gethostname()}:{os.getpid()}",
             resend=resend,
@@ -87,7 +101,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             listings=tuple(each.name for each in config.listings),
         )
         yield Running(
-            config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock), clock=clock,
+            config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock), clock=clock, broken=broken,
             mailbox=bounce_mailbox(config, store),
         )  # fmt: skip
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from notifier import log, pipeline
 from notifier.daemon.opening import Running
+from notifier.daemon.trouble import look_for_trouble
 from notifier.errors import MailboxTrouble
 from notifier.fetch import host_of
 from notifier.intake_mail import intake_mail
@@ -22,6 +23,7 @@ from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
 
 TICK = timedelta(seconds=5)  # between two looks at what is due
+LOOK = timedelta(minutes=5)  # between two looks for trouble
 POLLS_AT_ONCE = 8
 ROUND = timedelta(seconds=30)  # of polls of one host; the rest of its listings come at the next ring
 # A poll planned further ahead than any pause was planned while the system clock was wrong.
@@ -45,6 +47,7 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
         Step(name="poll", every=TICK, work=lambda: _until(stop, poll_due(running))),
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
         Step(name="bounces", every=running.config.bounces.poll, work=lambda: _until(stop, take_in(running))),
+        Step(name="trouble", every=LOOK, work=lambda: look_for_trouble(running)),
     ]
 
 
@@ -56,15 +59,24 @@ async def once(
     `stop` ends it early: a poll is dropped where it is, a message under way is finished.
     """
     stop = stop or asyncio.Event()
-    polls = []
-    for listing in running.config.listings:
+    polls: dict[str, Poll] = {}
+    faults: list[Exception] = []
+
+    async def poll(listing: Listing) -> None:
         progress(f"reading {listing.name}")
-        done = await _until(stop, _poll(running, listing))
-        polls += [done] if done else []
+        try:
+            polls[listing.name] = await _poll(running, listing)
+        except Exception as fault:
+            faults.append(fault)
+
+    await _until(stop, _side_by_side(_by_host(running.config.listings), poll))
+    if faults:
+        raise faults[0]
     progress("reading what came back")
     await take_in(running)
+    await look_for_trouble(running)
     progress("sending")
-    return polls, await _send(running, stop)
+    return [polls[each.name] for each in running.config.listings if each.name in polls], await _send(running, stop)
 
 
 async def take_in(running: Running) -> None:
@@ -96,21 +108,32 @@ async def poll_due(running: Running) -> None:
 
     A host that keeps us waiting is left after a round, so that no other waits for it: what remains is still due.
     """
+    until = running.clock() + ROUND
+
+    async def poll(listing: Listing) -> bool:
+        try:
+            await _poll(running, listing)
+        except Exception as fault:  # the database, a full disk: the other listings may fare better
+            log.step_failed(f"poll {listing.name}", fault)
+        return running.clock() >= until
+
+    await _side_by_side(await due(running), poll)
+
+
+async def _side_by_side(
+    by_host: Mapping[str, Sequence[Listing]], poll: Callable[[Listing], Awaitable[bool | None]]
+) -> None:
+    """Poll hosts side by side, the listings of one in turn; a poll that returns true was the last of its host."""
     places = asyncio.Semaphore(POLLS_AT_ONCE)
 
     async def one_host(listings: Sequence[Listing]) -> None:
-        until = running.clock() + ROUND
         for listing in listings:
             async with places:
-                try:
-                    await _poll(running, listing)
-                except Exception as fault:  # the database, a full disk: the other listings may fare better
-                    log.step_failed(f"poll {listing.name}", fault)
-            if running.clock() >= until:
-                return
+                if await poll(listing):
+                    return
 
     async with asyncio.TaskGroup() as group:
-        for listings in (await due(running)).values():
+        for listings in by_host.values():
             group.create_task(one_host(listings))
 
 
@@ -121,8 +144,12 @@ async def due(running: Running) -> dict[str, list[Listing]]:
         state = await running.store.listing_state(listing.name)
         if state is None or state.next_poll_at <= now or _planned_wrongly(state, now):
             due.append((state is not None, state.polled_at if state else now, listing))
+    return _by_host([listing for _, _, listing in sorted(due, key=lambda each: each[:2])])
+
+
+def _by_host(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
     by_host: dict[str, list[Listing]] = {}
-    for _, _, listing in sorted(due, key=lambda each: each[:2]):
+    for listing in listings:
         by_host.setdefault(host_of(listing), []).append(listing)
     return by_host
 

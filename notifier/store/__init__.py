@@ -3,8 +3,8 @@
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
 nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `digests` (what is owed becomes a
 message), `outbox` (the commit points of sending), `bounces` (what comes back), `quarantine` (pages that kill the
-parser), `hosts` (when each may be asked again), `feeds` (what each holds), `archive` (reading only). Open it
-with `open_store`.
+parser), `hosts` (when each may be asked again), `alarms` (what the operator is told), `feeds` (what each holds),
+`archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.errors import StoreError
 from notifier.store import schema
+from notifier.store.alarms import Alarms
 from notifier.store.archive import Archive
 from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
@@ -40,7 +41,9 @@ from notifier.store.turns import Turns
 __all__ = ["Store", "open_store"]
 
 
-class Store(Papers, Hosts, Readers, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive):
+class Store(
+    Papers, Hosts, Alarms, Readers, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive
+):
     """All domain verbs over one open database."""
 
     def __init__(self, database: Database, secret: bytes) -> None:

@@ -55,7 +55,8 @@ def _current(connection: Connection) -> str | None:
     """Return the revision that Alembic noted in the database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    noted: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return noted
 
 
 def _head() -> str:

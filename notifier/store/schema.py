@@ -110,6 +110,18 @@ host = Table(  # when a host may be asked again; what its robots.txt says to us
     Column("robots_until", Instant),
 )
 
+alarm = Table(  # a trouble that the operator is told of, once a day
+    "alarm",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("mailed_at", Instant),
+    Column("once", Boolean, nullable=False),
+)
+
 poll = Table(
     "poll",
     metadata,
