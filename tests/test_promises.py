@@ -448,6 +448,7 @@ class Stumbling:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
+        self.places = relay.places
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         if envelope.recipient == READER:
