@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DEMO ?= demo
 AXE := build/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-fast torture check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
+.PHONY: help demo test test-fast torture systemd-test check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ test-fast: $(READY) counterparts ## the tests without the slow ones
 
 torture: $(READY) ## kill the program at random moments: make torture KILLS=5000
 	KILLS=$(or $(KILLS),200) $(BIN)/pytest tests/test_daemon.py -k f069 --timeout 0 -s
+
+systemd-test: $(READY) ## the service under a real systemd, as root: make systemd-test CUTS=10 cuts the power ten times
+	CUTS=$(or $(CUTS),3) $(BIN)/pytest tests/test_systemd.py --timeout 0 -rs -s
 
 check: format lint types test ## what CI runs
 

@@ -37,12 +37,17 @@ ConfigOption = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
-def load_config(path: Path | None) -> Config:
+def config_path(path: Path | None) -> Path:
+    """The configuration that was named, or the first that is there."""
     if path is None:
         path = next((place for place in PLACES if place.exists()), PLACES[0])
         if not path.exists():
             raise ConfigError([f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists; name one with --config"])
-    return load(path)
+    return path
+
+
+def load_config(path: Path | None) -> Config:
+    return load(config_path(path))
 
 
 def with_store(config: Config, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:

@@ -1,21 +1,59 @@
-"""Commands that mend: `resume`, `migrate`."""
+"""Commands that install and mend: `install-service`, `resume`, `migrate`."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from notifier.cli.app import app
-from notifier.cli.arguments import FAILED, ConfigOption, load_config, with_store
+from notifier.cli.arguments import FAILED, ConfigOption, config_path, load_config, with_store
 from notifier.cli.screen import err, out
 from notifier.daemon import utc_now
 from notifier.fetch import host_of
 from notifier.store import Store
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate as migrate_database
+from notifier.units import units
+
+UNITS = Path("/etc/systemd/system")
+CREDENTIAL = "mail.password"
+
+
+@app.command(
+    "install-service",
+    epilog="Examples: `notifier install-service`, `notifier install-service --write && systemctl daemon-reload`",
+)
+def install_service(
+    config: ConfigOption = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the files instead of printing them.")] = False,
+    into: Annotated[Path, typer.Option(help="The folder of the units.")] = UNITS,
+    static_user: Annotated[
+        bool, typer.Option("--static-user", help="A user that stays, for PostgreSQL's peer authentication.")
+    ] = False,
+) -> None:
+    """Print or write the systemd units, with the paths of this installation and the address of the site."""
+    chosen, file = load_config(config), config_path(config).absolute()
+    password = file.with_name(CREDENTIAL)
+    program = Path(sys.executable).parent / "notifier"  # beside this Python, not what a link points to
+    made = units(
+        program, file, chosen.web.listen,
+        credentials={CREDENTIAL: password} if password.exists() else {}, static_user=static_user,
+    )  # fmt: skip
+    for name, text in made.items():
+        target = Path("/usr/lib/sysusers.d/notifier.conf") if name.endswith(".sysusers.conf") else into / name
+        if write:
+            target.write_text(text)
+            out.print(f"wrote {escape(str(target))}")
+        else:
+            sys.stdout.write(f"# --- {target}\n{text}\n")
+    if write:
+        first = "systemd-sysusers; " if static_user else ""
+        out.print(f"now: {first}systemctl daemon-reload; systemctl enable --now notifier notifier-backup.timer")
 
 
 @app.command(epilog="Example: `notifier resume arxiv.org`")

@@ -39,6 +39,7 @@ class Told:
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: list[str] = field(default_factory=list)  # what is wrong with the configuration that was not taken up
 
 
 async def run(config: Config, reread: Callable[[], Config]) -> None:
@@ -58,7 +59,7 @@ async def run(config: Config, reread: Callable[[], Config]) -> None:
             if new is None:
                 return
             listening = _listen(listening, given, running.config, new)
-            running = await _take_up(running.config, new, last)
+            running = await _take_up(running.config, new, last, told)
 
 
 async def _open(config: Config, stack: AsyncExitStack) -> Running:
@@ -95,7 +96,7 @@ async def _serve(
     bells = [asyncio.Event() for _ in all_steps]
     scheduler = _scheduler(all_steps, bells, pulses, running.clock())
     watched = Watch(
-        pulses=pulses, database=running.store.depth, says=lambda: _says(running),
+        pulses=pulses, database=running.store.depth, says=lambda: _says(running, told),
         wake=lambda: _wake(scheduler, running.clock()),
     )  # fmt: skip
     work = [
@@ -108,13 +109,15 @@ async def _serve(
     await _first(serving.up.wait(), *work)
     scheduler.start()
     log.started(__version__, running.store.place, len(running.config.listing))
-    notify.ready(await _says(running))
+    notify.ready(await _says(running, told))
     new = None
     while new is None and not told.stop.is_set() and not any(task.done() for task in [*work, watching]):
         await _first(told.stop.wait(), told.reload.wait(), *work, watching)
         if told.reload.is_set() and not told.stop.is_set():
             told.reload.clear()
-            new = _reread(running.config, reread)
+            new = _reread(running.config, reread, told)
+            if new is None:
+                notify.ready(await _says(running, told))
     if new is None:
         notify.stopping()
     scheduler.shutdown(wait=False)
@@ -171,14 +174,15 @@ async def _ring(bell: asyncio.Event, pulse: Pulse) -> None:
     bell.set()
 
 
-async def _says(running: Running) -> str:
+async def _says(running: Running, told: Told) -> str:
     """Say how things stand, for `systemctl status`."""
     polled = max(await running.store.listing_states(), key=lambda state: state.polled_at, default=None)
     depth = await running.store.depth()
     waiting = sum(depth.get(state, 0) for state in WAITING)
     last = f"last poll {polled.name} {polled.outcome} {polled.polled_at:%H:%M} UTC" if polled else "no poll yet"
     held = f", {depth[OutboxState.HELD]} held" if depth.get(OutboxState.HELD) else ""
-    return f"{last}; {waiting} messages wait{held}"
+    refused = "the new configuration cannot be used, the old one stays: see the log; " if told.refused else ""
+    return f"{refused}{last}; {waiting} messages wait{held}"
 
 
 def on_signals() -> asyncio.Event:
@@ -212,9 +216,10 @@ async def _end(bells: Sequence[asyncio.Event], serving: Server, work: Sequence[a
 # --- another configuration --------------------------------------------------------------------------------------------
 
 
-def _reread(old: Config, reread: Callable[[], Config]) -> Config | None:
+def _reread(old: Config, reread: Callable[[], Config], told: Told) -> Config | None:
     """Read the configuration again; None where it cannot be used, which is said."""
     notify.reloading()
+    told.refused.clear()
     try:
         new = reread()
         broken = Templates(new.path(new.templates)).check() if new.templates else []
@@ -223,16 +228,15 @@ def _reread(old: Config, reread: Callable[[], Config]) -> Config | None:
         if new.web.listen != old.web.listen:
             listener(new.web.listen).close()
     except (NotifierError, OSError) as fault:
-        _refuse(fault)
+        _refuse(fault, told)
         return None
     return new
 
 
-def _refuse(fault: Exception) -> None:
-    problems = fault.problems if isinstance(fault, ConfigError) else [str(fault)]
-    for problem in problems:
+def _refuse(fault: Exception, told: Told) -> None:
+    told.refused.extend(fault.problems if isinstance(fault, ConfigError) else [str(fault)])
+    for problem in told.refused:
         log.reload_refused(problem)
-    notify.ready("the new configuration cannot be used, the old one stays: see the log")
 
 
 def _listen(
@@ -249,12 +253,12 @@ def _listen(
     return listening
 
 
-async def _take_up(old: Config, new: Config, stack: AsyncExitStack) -> Running:
+async def _take_up(old: Config, new: Config, stack: AsyncExitStack, told: Told) -> Running:
     """Open everything with the new configuration; with the old one where that fails."""
     try:
         running = await _open(new, stack)
     except (NotifierError, OSError) as fault:
-        _refuse(fault)
+        _refuse(fault, told)
         return await _open(old, stack)
     log.reloaded(len(new.listing))
     return running

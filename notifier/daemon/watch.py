@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from notifier import log
 from notifier.daemon import notify
 
-EVERY = 10.0  # seconds between two looks where no watchdog asks for more
+EVERY = 5.0  # seconds between two looks where no watchdog asks for more
 MOST_LAG = 10.0  # seconds that a sleep may end late, again and again
 LATE_BELL = 60.0  # seconds without a ring, for a step that is rung more often than that
 STUCK = 25 * 60.0  # seconds without an event of a step under way; longer than the lease of a message
