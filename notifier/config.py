@@ -273,12 +273,20 @@ class WebConfig(BaseModel):
 
     model_config = _STRICT
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8080"
+    metrics_token: SecretStr = SecretStr("")
     proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
 
     @property
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """`proxies` as networks."""
         return tuple(ip_network(each) for each in self.proxies)
+
+
+class RetentionConfig(BaseModel):
+    """How long what grows for ever is kept. No paper is ever forgotten: it would be news again."""
+
+    model_config = _STRICT
+    polls: Annotated[Span, Field(ge=timedelta(days=7), le=timedelta(days=36500))] = timedelta(days=90)
 
 
 class FeedsConfig(BaseModel):
@@ -351,6 +359,7 @@ class Config(BaseSettings):
     bounces: BouncesConfig = BouncesConfig()
     alarm: AlarmConfig = AlarmConfig()
     web: WebConfig = WebConfig()
+    retention: RetentionConfig = RetentionConfig()
     listing: tuple[ListingConfig, ...] = ()
     subscription: tuple[SubscriptionConfig, ...] = ()
     folder: Annotated[Path, Field(exclude=True)] = Path()
@@ -466,6 +475,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "bounces": BouncesConfig,
     "alarm": AlarmConfig,
     "web": WebConfig,
+    "retention": RetentionConfig,
     "listing": ListingConfig,
     "subscription": SubscriptionConfig,
 }

@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 
+def own_as_folder(path: Path) -> None:
+    """Give a file that root made to the owner of its folder: the service must be able to use it."""
+    if os.geteuid() == 0:
+        folder = path.parent.stat()
+        os.chown(path, folder.st_uid, folder.st_gid)
+
+
 def replace_file(path: Path, content: bytes, mode: int = 0o644) -> bool:
     """Write `content` durably under `path` unless it is there already; return whether it was written.
 

@@ -210,6 +210,10 @@ def step_failed(step: str, fault: BaseException) -> None:
     )  # fmt: skip
 
 
+def pruned(polls: int) -> None:
+    _event(logging.INFO, "pruned", polls=polls)
+
+
 def unwell(troubles: Iterable[str]) -> None:
     """The daemon does not do its work; under systemd it is started again unless this ends soon."""
     _event(logging.ERROR, "unwell", troubles="; ".join(troubles))

@@ -50,6 +50,8 @@ HOMES = {
     "starlette": {"web"},
     "uvicorn": {"web", "daemon", "demo"},
     "typer": {"cli"},
+    "dns": {"doctor"},
+    "prometheus_client": {"metrics"},
     "procrastinate": {"workers"},
     "dkim": {"sign"},
     "cryptography": {"sign"},

@@ -27,8 +27,10 @@ from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
 from notifier.errors import ConfigError, NotifierError
+from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.templates import Templates
+from notifier.web.site import Monitor
 
 WAITING = (OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED)
 
@@ -90,7 +92,6 @@ async def _serve(
 ) -> Config | None:
     """Do everything until told to stop (None) or to take up another configuration, which is returned."""
     stop = asyncio.Event()  # of this round
-    serving = server(running)
     all_steps = steps(running, stop)
     pulses = [Pulse(step.name, step.every.total_seconds()) for step in all_steps]
     bells = [asyncio.Event() for _ in all_steps]
@@ -99,6 +100,9 @@ async def _serve(
         pulses=pulses, database=running.store.depth, says=lambda: _says(running, told),
         wake=lambda: _wake(scheduler, running.clock()),
     )  # fmt: skip
+    metrics = Metrics()
+    serving = server(running, _monitor(running, watched, metrics))
+    log.heard.append(metrics.hear)
     work = [
         asyncio.create_task(_forever(*each, stop), name=each[0].name)
         for each in zip(all_steps, bells, pulses, strict=True)
@@ -122,8 +126,21 @@ async def _serve(
         notify.stopping()
     scheduler.shutdown(wait=False)
     stop.set()
-    await _end(bells, serving, [*work, watching])
+    try:
+        await _end(bells, serving, [*work, watching])
+    finally:
+        log.heard.remove(metrics.hear)
     return new if not told.stop.is_set() else None
+
+
+def _monitor(running: Running, watched: Watch, metrics: Metrics) -> Monitor:
+    async def text() -> bytes:
+        return await metrics.text(
+            running.store, running.config.listings, running.clock(), lag=watched.lag, troubles=watched.troubles
+        )
+
+    token = running.config.web.metrics_token.get_secret_value()
+    return Monitor(metrics=text, troubles=lambda: watched.troubles, token=token)
 
 
 async def _first(*waits: object) -> None:
@@ -181,6 +198,8 @@ async def _says(running: Running, told: Told) -> str:
     waiting = sum(depth.get(state, 0) for state in WAITING)
     last = f"last poll {polled.name} {polled.outcome} {polled.polled_at:%H:%M} UTC" if polled else "no poll yet"
     held = f", {depth[OutboxState.HELD]} held" if depth.get(OutboxState.HELD) else ""
+    if await running.store.mail_held() is not None:
+        held += ", no mail leaves until `notifier release`"
     refused = "the new configuration cannot be used, the old one stays: see the log; " if told.refused else ""
     return f"{refused}{last}; {waiting} messages wait{held}"
 

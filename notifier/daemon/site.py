@@ -16,8 +16,10 @@ from notifier.web import Site, application
 from notifier.web.guard import Guard
 from notifier.web.patience import Patient
 from notifier.web.recent import Recent
+from notifier.web.site import Monitor
 
 BACKLOG = 512  # connections that wait while the program starts anew
+LAST_REQUESTS = 0.5  # seconds for a request over a connection that was taken before the end
 STOP_GRACE = 8.0  # seconds for what is under way when told to stop
 
 
@@ -36,7 +38,7 @@ def listener(listen: str) -> socket.socket:
     return opened
 
 
-def server(running: Running) -> Server:
+def server(running: Running, monitor: Monitor | None = None) -> Server:
     """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
     host, port = _split(running.config.web.listen)
 
@@ -55,6 +57,7 @@ def server(running: Running) -> Server:
         recent=Recent(running.store),
         timezone=running.config.timezone,
         guard=Guard(running.config.web.networks),
+        monitor=monitor,
     )
     options = uvicorn.Config(
         application(site), host=host, port=port, log_config=None, access_log=False, lifespan="off",
@@ -76,6 +79,14 @@ class Server(uvicorn.Server):
         """Start, and say so."""
         await super().startup(sockets)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connection, answer those who came just now, and end."""
+        for each in self.servers:
+            each.close()
+        # uvicorn resets a connection whose request it has not read yet.
+        await asyncio.sleep(LAST_REQUESTS)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]

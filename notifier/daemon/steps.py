@@ -21,10 +21,12 @@ from notifier.fetch import host_of
 from notifier.intake_mail import intake_mail
 from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
+from notifier.store import Store
 
 TICK = timedelta(seconds=5)  # between two looks at what is due
 LOOK = timedelta(minutes=5)  # between two looks for trouble
 POLLS_AT_ONCE = 8
+PRUNE_EVERY = timedelta(days=1)
 ROUND = timedelta(seconds=30)  # of polls of one host; the rest of its listings come at the next ring
 # A poll planned further ahead than any pause was planned while the system clock was wrong.
 LONGEST_PLAN = timedelta(days=8)
@@ -48,6 +50,11 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
         Step(name="bounces", every=running.config.bounces.poll, work=lambda: _until(stop, take_in(running))),
         Step(name="trouble", every=LOOK, work=lambda: look_for_trouble(running)),
+        Step(
+            name="prune",
+            every=PRUNE_EVERY,
+            work=lambda: prune(running.store, running.config.retention.polls, running.clock()),
+        ),
     ]
 
 
@@ -177,7 +184,8 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         except Exception as fault:
             faults.append(fault)
         try:
-            drained = await pipeline.drain_outbox(running.desk, stop)
+            if await running.store.mail_held() is None:  # else a person looks first: see `notifier release`
+                drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
         await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
@@ -186,3 +194,10 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         states += drained.states
         if not drained.more or stop.is_set():
             return replace(drained, states=states)
+
+
+async def prune(store: Store, polls: timedelta, now: datetime) -> int:
+    """Delete what is kept no longer; return how many rows there were."""
+    count = await store.prune_polls(now, polls)
+    log.pruned(count)
+    return count

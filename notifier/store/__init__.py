@@ -27,6 +27,7 @@ from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.feeds import Feeds
 from notifier.store.hosts import Hosts
+from notifier.store.keeping import Keeping
 from notifier.store.letters import Letters
 from notifier.store.migrate import migrate, revision
 from notifier.store.outbox import Outbox
@@ -42,7 +43,20 @@ __all__ = ["Store", "open_store"]
 
 
 class Store(
-    Papers, Hosts, Alarms, Readers, Digests, Letters, Outbox, Review, Relays, Bounces, Quarantine, Feeds, Archive
+    Papers,
+    Hosts,
+    Alarms,
+    Readers,
+    Digests,
+    Letters,
+    Outbox,
+    Review,
+    Relays,
+    Bounces,
+    Quarantine,
+    Feeds,
+    Archive,
+    Keeping,
 ):
     """All domain verbs over one open database."""
 

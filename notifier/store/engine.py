@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from notifier.errors import DatabaseInUse, StoreError
+from notifier.files import own_as_folder
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
 CONNECTIONS = 10  # to PostgreSQL, and as many again in a rush
@@ -96,6 +97,7 @@ class Database:
         if self.path is None or str(self.path) == ":memory:":
             return
         lock = self.path.with_name(self.path.name + ".lock").open("a+", encoding="utf-8")
+        own_as_folder(Path(lock.name))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -33,9 +33,14 @@ async def revision(database: Database) -> tuple[str | None, str]:
         return await connection.run_sync(_current), _head()
 
 
+def known() -> list[str]:
+    """Return every revision that this program knows, the oldest first: the file m0001_... holds revision 0001."""
+    return sorted(file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py"))
+
+
 def _upgrade(connection: Connection) -> tuple[str | None, str]:
     before, head = _current(connection), _head()
-    if before is not None and before not in _revisions():
+    if before is not None and before not in known():
         raise StoreError(
             f"the database has schema {before}, which this program ({head}) does not know: "
             "it was written by a newer notifier; install that version, or restore a backup"
@@ -60,9 +65,4 @@ def _current(connection: Connection) -> str | None:
 
 
 def _head() -> str:
-    return max(_revisions())
-
-
-def _revisions() -> list[str]:
-    """Return every revision this program knows: the file m0001_... holds revision 0001."""
-    return [file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py")]
+    return known()[-1]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from notifier.web import feeds, leaving, mailcopy, manage, pages, signup
+from notifier.web import feeds, leaving, mailcopy, manage, monitor, pages, signup
 from notifier.web.limits import Bounded, Crowded, Headed
 from notifier.web.render import message
 from notifier.web.site import Site
@@ -42,6 +42,8 @@ def application(site: Site) -> ASGIApp:
             Route("/site.js", pages.script, name="script"),
             Route("/favicon.ico", pages.icon, name="icon"),
             Route("/healthz", pages.healthz, name="healthz"),
+            Route("/readyz", monitor.readyz, name="readyz"),
+            Route("/metrics", monitor.metrics, name="metrics"),
             Route("/feeds/private/{link}.opml", feeds.outlines, name="outlines"),
             Route("/feeds/{name:path}", feeds.feed, name="feed"),
             Route("/digests/{copy}", mailcopy.digest, name="digest"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,15 @@ from notifier.web.fresh import Fresh
 from notifier.web.guard import Guard
 from notifier.web.pace import Pace
 from notifier.web.recent import Recent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """What a monitor may ask: the metrics as text, what is wrong now, and the token that it must show ("": none)."""
+
+    metrics: Callable[[], Awaitable[bytes]]
+    troubles: Callable[[], Sequence[str]]
+    token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,7 @@ class Site:
     guard: Guard = field(default_factory=Guard)
     fresh: Fresh = field(default_factory=Fresh)
     pace: Pace = field(default_factory=Pace)
+    monitor: Monitor | None = None
 
 
 def site_of(request: Request) -> Site:

@@ -1,0 +1,195 @@
+"""Back up and restore the SQLite database, while the program runs or in its place.
+
+A backup is a consistent copy, verified before it gets its name: a crash leaves the old file or the new one. `restore`
+puts one back, keeps what was there beside it, and carries over what the newer database proves: a message that left
+after the backup, the papers in it, and who left. The restored database holds its mail until `release`, because what
+a damaged database knew is not known. PostgreSQL has tools of its own (pg_dump, point-in-time recovery).
+
+Fails with StoreError, leaving everything as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from notifier.errors import StoreError
+from notifier.files import own_as_folder
+
+NAME = "notifier-{:%Y%m%dT%H%M%SZ}.db"
+PATTERN = "notifier-????????T??????Z.db"
+# What the newer database proves, in the order that foreign keys want. Ids are never reused, so the same id is the same
+# row; of a paper, who subscribed since the backup does not matter.
+SENT = "('sent', 'in_doubt')"
+CARRIED = f"""
+    SELECT delivery.paper_id FROM newer.delivery
+    JOIN newer.message ON message.id = delivery.message_id AND message.state IN {SENT}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did: where the database is that was there before, and what it proved."""
+
+    kept: Path | None
+    compared: bool
+    sent: int
+    waiting: int
+
+
+def back_up(source: Path, target: Path, now: datetime, keep: int | None = None) -> Path:
+    """Copy a database that may be in use; `target` is a file, or a folder that gets a file named by the time.
+
+    `keep` is how many files of a folder remain. Returns the file. Raises StoreError and OSError.
+    """
+    if not source.exists():
+        raise StoreError(f"{source}: there is no database to back up")
+    if target.is_dir() or not target.suffix:
+        if not target.exists():
+            target.mkdir(parents=True, mode=0o700)
+            own_as_folder(target)
+        target = target / NAME.format(now)
+    if target.exists() and (target.samefile(source) or not _is_sqlite(target)):
+        raise StoreError(f"{target} is not a backup: it is not overwritten")
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(part)) as new:
+            old.backup(new)
+            new.execute("PRAGMA journal_mode=DELETE")
+        check(part)
+        _put(part, target)
+    except sqlite3.Error as trouble:
+        raise StoreError(f"{source} could not be backed up: {trouble}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    if keep is not None:
+        for old_file in sorted(target.parent.glob(PATTERN))[:-keep]:
+            old_file.unlink()
+    return target
+
+
+def check(file: Path) -> str:
+    """Read a database through; return its schema's revision. Raises StoreError with what is wrong."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            said = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
+            if said != ["ok"]:
+                raise StoreError(f"{file} is damaged: {'; '.join(said)[:300]}")
+            return str(database.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+    except (sqlite3.Error, TypeError) as trouble:
+        raise StoreError(f"{file} is not a database of this program: {trouble}") from None
+
+
+def restore(file: Path, database: Path, known: list[str], now: datetime) -> Restored:
+    """Put a backup in the place of a database that nobody uses. `known` are the revisions this program can bring up.
+
+    The caller holds the database's lock.
+    """
+    revision = check(file)
+    if revision not in known:
+        raise StoreError(f"{file} has schema {revision}, which this program does not know: install a newer notifier")
+    part = database.with_name(f".{database.name}.restored")
+    part.unlink(missing_ok=True)
+    try:
+        shutil.copyfile(file, part)
+        part.chmod(0o600)
+        sent = _carry_over(part, database) if database.exists() else None
+        with _writing(part) as new:
+            reason = f"restored {now:%Y-%m-%d %H:%M} UTC"
+            new.execute("INSERT OR REPLACE INTO setting (key, value) VALUES ('hold', ?)", (reason,))
+            waits = "SELECT count(*) FROM message WHERE state IN ('queued', 'claimed', 'deferred', 'in_doubt')"
+            waiting = new.execute(waits).fetchone()[0]
+        kept = _set_aside(database, now)
+        _put(part, database)
+    except sqlite3.Error as trouble:
+        raise StoreError(f"{file} could not be restored: {trouble}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return Restored(kept=kept, compared=sent is not None, sent=sent or 0, waiting=waiting)
+
+
+def _carry_over(restored: Path, newer: Path) -> int | None:
+    """Copy what the newer database proves into the restored one; None where it cannot be read or is another one's."""
+    try:
+        same = check(newer) == check(restored)
+    except StoreError:
+        return None
+    if not same:
+        return None
+    with _writing(restored) as database:
+        database.execute("COMMIT")
+        database.execute("ATTACH ? AS newer", (str(newer),))
+        database.execute("BEGIN IMMEDIATE")
+        secrets = "SELECT (SELECT value FROM {}.setting WHERE key = 'secret')"
+        ours, theirs = (database.execute(secrets.format(name)).fetchone()[0] for name in ("main", "newer"))
+        if ours is None or ours != theirs:
+            return None
+        before = database.execute(f"SELECT count(*) FROM main.message WHERE state IN {SENT}").fetchone()[0]
+        for table, which in (
+            ("poll", f"id IN (SELECT poll_id FROM newer.paper WHERE id IN ({CARRIED}))"),
+            ("paper", f"id IN ({CARRIED})"),
+            ("paper_key", f"paper_id IN ({CARRIED}) AND paper_id IN (SELECT id FROM main.paper)"),
+            ("query", "id IN (SELECT query_id FROM newer.hit)"),
+            ("hit", f"paper_id IN ({CARRIED})"),
+        ):
+            database.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM newer.{table} WHERE {which}")
+        mine = f"state IN {SENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
+        database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
+        database.execute(
+            "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
+            f"WHERE message_id IN (SELECT id FROM main.message WHERE state IN {SENT})"
+        )
+        database.execute(  # who left or was suppressed since stays so
+            "UPDATE main.subscriber SET state = theirs.state, since = theirs.since FROM newer.subscriber AS theirs "
+            "WHERE theirs.id = main.subscriber.id AND theirs.state IN ('unsubscribed', 'suppressed')"
+        )
+        after = database.execute(f"SELECT count(*) FROM main.message WHERE state IN {SENT}").fetchone()[0]
+    return int(after - before)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("PRAGMA foreign_keys=OFF")  # `message` is replaced row by row
+        database.execute("BEGIN IMMEDIATE")
+        yield database
+        if database.in_transaction:
+            database.execute("COMMIT")
+
+
+def _set_aside(database: Path, now: datetime) -> Path | None:
+    """Keep the database that was there, with its write-ahead log."""
+    if not database.exists():
+        return None
+    kept = database.with_name(f"{database.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    for ending in ("-wal", "-shm", ""):
+        old = database.with_name(database.name + ending)
+        if old.exists():
+            old.rename(kept.with_name(kept.name + ending))
+    return kept
+
+
+def _is_sqlite(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(16) == b"SQLite format 3\0"
+
+
+def _put(part: Path, target: Path) -> None:
+    """Give a finished file its name, durably."""
+    own_as_folder(part)
+    for path, flags in ((part, os.O_RDONLY), (target.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        if path is not part:
+            part.replace(target)
+        opened = os.open(path, flags)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
