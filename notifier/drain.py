@@ -21,6 +21,7 @@ from notifier.compose import compose
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest
 from notifier.errors import AddressError, NotifierError, RelayTrouble
+from notifier.fragments import Fragments
 from notifier.line import Item, Line
 from notifier.model import Envelope, OutboxState, QueuedMessage
 from notifier.retry import PERMANENT_REST
@@ -44,6 +45,7 @@ class Desk:
     store: Store
     relay: Relay
     templates: Templates
+    fragments: Fragments
     head: Letterhead
     owner: str
     resend: bool
@@ -178,7 +180,7 @@ class _Drain:
     def _written(self, message: QueuedMessage) -> bytes:
         """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
         desk = self._desk
-        return desk.sign(compose(digest(message, desk.head), desk.templates), desk.clock())
+        return desk.sign(compose(digest(message, desk.head), desk.fragments), desk.clock())
 
     # --- the other end: offer and settle ---
 

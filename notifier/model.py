@@ -607,7 +607,8 @@ class Digest:
     """All that a digest mail says. `entries` are in the order to show, best first; each paper once.
 
     `message_id` has its angle brackets; `date` is when the digest was queued (the Date field, identical on every
-    attempt); `sender` is `(display name, address)`; `labels` are all subscriptions this digest is about.
+    attempt); `sender` is `(display name, address)`; `labels` are all subscriptions this digest is about. `most` papers
+    are shown, the others counted; `thumbnails` shows the pages' pictures, which mail programs ask the network for.
     """
 
     message_id: str
@@ -625,6 +626,8 @@ class Digest:
     web_url: str
     feed_url: str
     help_url: str
+    most: int = 80
+    thumbnails: bool = False
 
 
 # --- delivery ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,6 +23,7 @@ Plain = dict[str, Any]  # what templates get: dict, list, str, int, bool - never
 
 TITLE_MAX = 300  # characters of a title
 ABSTRACT_MAX = 1_600  # characters of an abstract in a mail; arXiv allows 1,920
+ABSTRACT_OCTETS = 2_400  # of the same in UTF-8: scripts that take more octets say more with a character, or nearly so
 PHRASE_MAX = 160  # characters of a name, label, category, reason
 URL_MAX = 1_500  # bytes of a link; beyond it is dropped, not cut
 AUTHORS_SHOWN = 5  # before "and n more"
@@ -30,6 +31,7 @@ LABELS_SHOWN = 6
 MARKS_SHOWN = 24  # marks in one text; a word in every line needs no more
 CATEGORIES_SHOWN = 6
 BATCHES_SHOWN = 24
+LATE_AFTER = timedelta(days=9)  # from the announcement of a paper to its digest; a weekly one takes up to seven
 COMBINING_RUN = 4  # combining marks in a row; a letter of a living script needs no more
 
 MONTHS = (
@@ -90,6 +92,23 @@ def digest(value: Digest, *, full: int | None = None, brief: int | None = None) 
     }
 
 
+def frame(value: Digest, more: int) -> Plain:
+    """Return what the templates of a digest mail see of it besides its papers, the same for all its readers."""
+    zone = timezone(value.timezone)
+    total = len(value.entries)
+    return {
+        "heading": counted(total, "new paper") if total else "No new papers",
+        "count": total,
+        "more": more,
+        "day": long_day(value.date.astimezone(zone).date()),
+        "rhythm": RHYTHM[value.cadence],
+        "coverage": coverage(value.coverage, zone),
+        "sender": clean(value.sender[0], PHRASE_MAX) or clean(value.sender[1]),
+        "help_url": link(value.help_url),
+        "thumbnails": value.thumbnails,
+    }
+
+
 def home(
     batches: Sequence[Coverage],
     papers: Sequence[Paper],
@@ -113,7 +132,14 @@ def home(
 
 
 def paper(
-    shown: Paper, marks: Marks = NO_MARKS, labels: Iterable[str] = (), listings: Iterable[str] = (), number: int = 0
+    shown: Paper,
+    marks: Marks = NO_MARKS,
+    labels: Iterable[str] = (),
+    listings: Iterable[str] = (),
+    number: int = 0,
+    *,
+    late: bool = False,
+    thumbnails: bool = False,
 ) -> Plain:
     """Return one paper as the templates show it; `number` is its 1-based place in the digest, 0 for none."""
     title = segments(shown.title, marks.title, TITLE_MAX) or [{"text": "(untitled)", "mark": False}]
@@ -127,17 +153,28 @@ def paper(
             for name in lead(shown.authors, marks.authors)
         ],
         "authors_more": max(0, len(shown.authors) - AUTHORS_SHOWN),
-        "facts": facts(shown, listings),
+        "facts": facts(shown, listings, late=late),
         "categories": [
             {"text": clean(name, PHRASE_MAX), "mark": name in marks.categories}
             for name in shown.categories[:CATEGORIES_SHOWN]
         ],
-        "abstract": segments(shown.abstract, marks.abstract, ABSTRACT_MAX),
+        "abstract": segments(shown.abstract, marks.abstract, _abstract_room(shown.abstract)),
         "labels": phrases(labels, LABELS_SHOWN),
         "words": phrases(marks.words, LABELS_SHOWN),
         "links": links(shown),
+        "thumbnail": link(shown.thumbnail or "") if thumbnails else "",
         "withdrawn": shown.withdrawn,
     }
+
+
+def _abstract_room(text: str) -> int:
+    """Return how many characters of an abstract are shown."""
+    start = text[:ABSTRACT_MAX]
+    return (
+        ABSTRACT_MAX
+        if start.isascii()
+        else len(start.encode("utf-8", "replace")[:ABSTRACT_OCTETS].decode("utf-8", "ignore"))
+    )
 
 
 def lead(authors: Sequence[str], marked: Sequence[str]) -> list[str]:
@@ -146,7 +183,12 @@ def lead(authors: Sequence[str], marked: Sequence[str]) -> list[str]:
     return [authors[place] for place in sorted(kept)]
 
 
-def facts(shown: Paper, listings: Iterable[str] = ()) -> list[str]:
+def late(shown: Paper, day: date) -> bool:
+    """Tell whether a paper was announced so long before the day of its digest that its reader would wonder."""
+    return shown.announced_on is not None and day - shown.announced_on > LATE_AFTER
+
+
+def facts(shown: Paper, listings: Iterable[str] = (), *, late: bool = False) -> list[str]:
     """Return the short facts under a title: where it was listed, its number, version, votes, journal."""
     found = [*listings] or [shown.source]
     if shown.arxiv_id:
@@ -155,6 +197,10 @@ def facts(shown: Paper, listings: Iterable[str] = ()) -> list[str]:
         found.append(f"doi:{shown.doi}")
     if shown.announce_type in REVISED:
         found.append("revised")
+    elif shown.announce_type is AnnounceType.CROSS:
+        found.append("cross-listed")
+    if late and shown.announced_on:
+        found.append(f"late: announced {short_day(shown.announced_on)}")
     found += [text for text in (shown.org, shown.journal_ref) if text]
     if shown.upvotes:
         found.append(counted(shown.upvotes, "upvote"))

@@ -11,6 +11,7 @@ folder that everybody may write, or that a link takes from elsewhere, is refused
 
 from __future__ import annotations
 
+import re
 import stat
 import textwrap
 import traceback
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import (
     BaseLoader,
@@ -34,6 +35,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.errors import TemplateError
 
+T = TypeVar("T")
+
+MARK = re.compile("\x1a([A-Z][a-z]*(?:_[A-Z][a-z]*)*)\x1a")
 TEXT_COLUMNS = 74  # RFC 5322 2.1.1 advises 78; 75 and more would be broken by quoted-printable
 
 
@@ -61,11 +65,28 @@ class Templates:
 
     def html(self, name: str, values: Mapping[str, object]) -> str:
         """Render the template as HTML, every value escaped. Raises TemplateError when even the built-in one fails."""
-        return self._render("html", name, values)
+        return self._render("html", name, values, str)
 
     def text(self, name: str, values: Mapping[str, object]) -> str:
         """Render the template as plain text: nothing is escaped. Raises TemplateError as `html` does."""
-        return self._render("text", name, values)
+        return self._render("text", name, values, str)
+
+    def cut(
+        self,
+        kind: str,
+        name: str,
+        values: Mapping[str, object],
+        slots: Mapping[str, bool],
+        required: Sequence[str] = (),
+    ) -> list[str]:
+        """Render as "html" or "txt" with slots, and return the text cut at them: text, slot, text, .., text.
+
+        A slot stands for what is different for each reader. A template finds it under `reader`, "" where `slots` says
+        that there is nothing to fill it with, and can write it and ask whether it is there. One that computes with it,
+        or leaves out a required one, is broken as any other: reported, and the built-in one is used.
+        """
+        given = {**values, "reader": {slot: _mark(slot) if there else "" for slot, there in slots.items()}}
+        return self._render("html" if kind == "html" else "text", name, given, lambda text: _cut(name, text, required))
 
     def check(self) -> list[TemplateError]:
         """Return what is wrong with the operator's templates: unreadable, unknown names, unknown variables."""
@@ -91,16 +112,16 @@ class Templates:
             return _fault(name, error)
         return TemplateError(name, f"unknown variable: {', '.join(sorted(unknown))}") if unknown else None
 
-    def _render(self, kind: str, name: str, values: Mapping[str, object]) -> str:
+    def _render(self, kind: str, name: str, values: Mapping[str, object], finish: Callable[[str], T]) -> T:
         given = {key: plain(value) for key, value in values.items()}
         chosen, shipped = self._chosen[kind], self._shipped[kind]
         if chosen is not shipped:
             try:
-                return chosen.get_template(name).render(given)
+                return finish(chosen.get_template(name).render(given))
             except Exception as error:  # a broken replacement of any sort must not stop the mail
                 self._report(_fault(name, error))
         try:
-            return shipped.get_template(name).render(given)
+            return finish(shipped.get_template(name).render(given))
         except Exception as error:
             raise _fault(name, error) from error
 
@@ -130,11 +151,31 @@ def plain(value: object) -> Any:
     raise TypeError(f"a template may not see a {type(value).__name__}: pass plain values")
 
 
-def wrap(text: str, indent: int = 0, first: int | None = None) -> str:
-    """Wrap `text` at 74 columns, each line indented (the first one by `first`); a long URL is never broken."""
+def _mark(slot: str) -> str:
+    """Return what a template writes for a slot: foreign text has no control character, so it cannot forge one.
+
+    Capitals and small letters, so that no filter of case leaves it whole.
+    """
+    return f"\x1a{slot.title()}\x1a"
+
+
+def _cut(name: str, text: str, required: Sequence[str]) -> list[str]:
+    parts = MARK.split(text)
+    if any("\x1a" in part for part in parts[::2]):
+        raise TemplateError(name, "computes with a value of `reader`, which can only be written or asked for")
+    slots = [part.lower() for part in parts[1::2]]
+    missing = [slot for slot in required if slot not in slots]
+    if missing:
+        raise TemplateError(name, f"leaves out {', '.join(f'reader.{slot}' for slot in missing)}")
+    parts[1::2] = slots
+    return parts
+
+
+def wrap(text: str, indent: int = 0, first: int | None = None, columns: int = TEXT_COLUMNS) -> str:
+    """Wrap `text` at `columns`, each line indented (the first one by `first`); a long URL is never broken."""
     return textwrap.fill(
         text,
-        TEXT_COLUMNS,
+        columns,
         initial_indent=" " * (indent if first is None else first),
         subsequent_indent=" " * indent,
         break_long_words=False,

@@ -19,6 +19,8 @@ PURE = [
     "query",
     "match",
     "compose",
+    "fragments",
+    "quoted",
     "header",
     "letter",
     "bounce",

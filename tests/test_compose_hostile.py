@@ -17,10 +17,11 @@ from selectolax.lexbor import LexborHTMLParser
 from notifier import present
 from notifier.compose import compose, subject
 from notifier.feed import rss
+from notifier.fragments import Fragments
 from notifier.model import Channel, Digest, Marks
 from notifier.templates import Templates
 
-TEMPLATES = Templates()
+TEMPLATES = Fragments(Templates())
 NASTY = [
     "=?utf-8?q?a=0ABcc:_eve@x.example?=",
     "a\r\nBcc: eve@x.example\r\n\r\nbody",

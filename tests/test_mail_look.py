@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from notifier import present
 from notifier.compose import compose
+from notifier.fragments import Fragments
 from notifier.model import Digest, Outcome
 from notifier.templates import Templates, folder
 
@@ -104,7 +105,9 @@ def small() -> Digest:
 
 def shown(browser: Browser, made: Digest, width: int, scheme: str) -> tuple[Page, list[str]]:
     """Return the page of the mail's HTML part, and the list that collects every request that wants to leave it."""
-    part = email.message_from_bytes(compose(made, Templates()), policy=email.policy.default).get_body(("html",))
+    part = email.message_from_bytes(compose(made, Fragments(Templates())), policy=email.policy.default).get_body(
+        ("html",)
+    )
     assert part is not None
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     requests: list[str] = []

@@ -20,6 +20,7 @@ from selectolax.lexbor import LexborHTMLParser
 from notifier import present
 from notifier.compose import compose
 from notifier.errors import TemplateError
+from notifier.fragments import Fragments
 from notifier.model import Outcome
 from notifier.templates import Templates, folder, plain, wrap
 from notifier.web import shown
@@ -98,9 +99,9 @@ def test_a_file_of_the_operator_replaces_the_built_in_one_and_leaves_the_others(
 
 
 def test_a_replaced_partial_is_used_by_the_built_in_page(tmp_path: Path) -> None:
-    shipped = (PROJECT / "templates" / "email" / "_paper.html").read_text()
-    override(tmp_path, "email/_paper.html", shipped.replace("matches:", "found because of"))
-    assert b"found because of" in compose(digest(1), Templates(tmp_path)).replace(b"=\r\n", b"")
+    shipped = (PROJECT / "templates" / "email" / "paper.html").read_text()
+    override(tmp_path, "email/paper.html", shipped.replace("matches", "found because of"))
+    assert b"found because of" in compose(digest(1), Fragments(Templates(tmp_path))).replace(b"=\r\n", b"")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_replaced_partial_is_used_by_the_built_in_page(tmp_path: Path) -> None
         (b"<p>\xff\xfe</p>", "UTF-8", None),
         (b"{{ digest.count.__class__.__mro__ }}", "__class__", 1),
         (b"\n{{ ''.__class__.__base__.__subclasses__() }}", "__class__", 2),
-        (b"{{ digest.papers.append(1) }}", "SecurityError", 1),
+        (b"{{ digest.coverage.batches.append(1) }}", "SecurityError", 1),
         (b"{{ digest.heading | safe }}", "safe", 1),
         (b"{{ 1 // 0 }}", "ZeroDivisionError", 1),
     ],
@@ -122,7 +123,7 @@ def test_f120_f123_a_broken_replacement_is_reported_and_the_mail_goes_out_as_bui
 ) -> None:
     override(tmp_path, "email/digest.html", broken)
     faults: list[TemplateError] = []
-    assert compose(digest(), Templates(tmp_path, faults.append)) == compose(digest(), Templates())
+    assert compose(digest(), Fragments(Templates(tmp_path, faults.append))) == compose(digest(), Fragments(Templates()))
     (fault,) = faults
     assert fault.template == "email/digest.html"
     assert reason in fault.reason

@@ -19,6 +19,7 @@ from notifier.compose import compose
 from notifier.daemon import letterhead, utc_now
 from notifier.digest import digest
 from notifier.errors import NotifierError
+from notifier.fragments import Fragments
 from notifier.model import (
     StoredPaper,
     Trace,
@@ -54,7 +55,7 @@ def preview(
             return None
         head = letterhead(chosen, store)
         templates = Templates(chosen.path(chosen.templates) if chosen.templates else None, log.template_broken)
-        return compose(digest(message, head), templates)
+        return compose(digest(message, head), Fragments(templates))
 
     content = with_store(chosen, look)
     if content is None:

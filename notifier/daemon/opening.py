@@ -21,6 +21,7 @@ from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
+from notifier.fragments import Fragments
 from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk
@@ -82,10 +83,12 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             log.still_unsubscribed(email)
         overrides = config.path(config.templates) if config.templates else None
         broken = Broken(clock)
+        templates = Templates(overrides, broken.report)
         desk = Desk(
             store=store,
             relay=sending,
-            templates=Templates(overrides, broken.report),
+            templates=templates,
+            fragments=Fragments(templates),
             head=letterhead(config, store),
             owner=f"{socket.gethostname()}:{os.getpid()}",
             resend=resend,

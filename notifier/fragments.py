@@ -1,0 +1,152 @@
+"""Fragments: every piece of a digest mail, rendered and encoded once and kept for the next reader.
+
+A paper's piece is the same for all readers whose queries mark the same words in it; the frame around the papers is the
+same for all digests of one day with as many papers. What is different for each reader stands in slots (see
+`templates`), so that a message is put together without rendering or encoding anything but its own links.
+
+Owns the memory that this takes: at most MOST_OCTETS of pieces, those used longest ago forgotten first.
+Fails with TemplateError when not even the built-in template can be rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import date
+from html import escape
+from typing import Generic, TypeVar
+
+from notifier import present
+from notifier.model import Digest, DigestEntry
+from notifier.quoted import form, quoted
+from notifier.templates import Templates, wrap
+
+MOST_OCTETS = 64_000_000
+PREVIEWED = 3  # titles in the line that a mail program shows beside the subject
+LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template may indent and introduce
+READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url")
+
+SEPARATOR = quoted(" · ")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same piece for the HTML and for the text part, quoted-printable; a form when it has slots."""
+
+    html: bytes
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A paper: its two forms with the slot `labels`, and its title for the preview line."""
+
+    html: bytes
+    text: bytes
+    title: bytes
+
+
+@dataclass(slots=True)
+class Fragments:
+    """The pieces that the templates make, by what they show."""
+
+    templates: Templates
+    papers: _Memory[Piece] = field(default_factory=lambda: _Memory(MOST_OCTETS * 3 // 4))
+    frames: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
+    phrases: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
+
+    def shown(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Pair:
+        """Return a paper of a digest of `day` in both parts; `form` is "paper" (in full) or "title"."""
+        piece = self._piece(entry, form, digest, day)
+        found_by = self.phrase(entry.labels)
+        return Pair(piece.html % {b"labels": found_by.html}, piece.text % {b"labels": found_by.text})
+
+    def preview(self, digest: Digest, day: date) -> bytes:
+        """Return the titles that a mail program shows beside the subject."""
+        titles = [self._piece(entry, "paper", digest, day).title for entry in digest.entries[:PREVIEWED]]
+        return SEPARATOR.join(titles)
+
+    def _piece(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Piece:
+        labelled, late = bool(entry.labels), present.late(entry.paper, day)
+        key = (entry.paper, entry.marks, entry.listings, form, labelled, late, digest.thumbnails)
+        found = self.papers.get(key)
+        if found is None:
+            found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
+            self.papers.put(key, found, len(found.html) + len(found.text) + len(found.title))
+        return found
+
+    def _paper(self, entry: DigestEntry, shown: str, *, labelled: bool, late: bool, thumbnails: bool) -> Piece:
+        paper = present.paper(entry.paper, entry.marks, (), entry.listings, late=late, thumbnails=thumbnails)
+        slots = {"labels": labelled}
+        html, text = (
+            form(self.templates.cut(kind, f"email/{shown}.{kind}", {"paper": paper}, slots)) for kind in ("html", "txt")
+        )
+        return Piece(html, text, quoted(escape(paper["title_text"])))
+
+    def frame(self, digest: Digest, slots: tuple[bool, ...], more: int, day: date) -> tuple[Pair, bool]:
+        """Return what stands around the papers, and whether it was made just now.
+
+        `slots` says which of READER the digest has; `more` counts the papers that are not shown.
+        """
+        key = (
+            len(digest.entries), more, slots, day, digest.cadence, digest.timezone, digest.coverage,
+            digest.sender, digest.help_url, digest.thumbnails,
+        )  # fmt: skip
+        found = self.frames.get(key)
+        if found is not None:
+            return found, False
+        values = {"digest": present.frame(digest, more)}
+        given = dict(zip(READER, slots, strict=True))
+        html, text = (
+            form(self.templates.cut(kind, f"email/digest.{kind}", values, given, required=_required(given)))
+            for kind in ("html", "txt")
+        )
+        made = Pair(html, text)
+        self.frames.put(key, made, len(html) + len(text))
+        return made, True
+
+    def phrase(self, labels: tuple[str, ...]) -> Pair:
+        """Return labels as a piece, " · " between them, then how many there are beyond them."""
+        found = self.phrases.get(labels)
+        if found is None:
+            left = len(labels) - present.LABELS_SHOWN
+            more = f" and {left} more" if left > 0 else ""
+            said = " · ".join(present.phrases(labels, present.LABELS_SHOWN)) + more
+            found = Pair(quoted(escape(said)), quoted(wrap(said, 8, 0, LABELS_COLUMNS)))
+            self.phrases.put(labels, found, len(found.html) + len(found.text))
+        return found
+
+
+def _required(given: dict[str, bool]) -> tuple[str, ...]:
+    """A mail without its papers or without the way out is none, whatever a template says."""
+    return tuple(name for name in ("papers", "titles", "unsubscribe_url") if given[name])
+
+
+class _Memory(Generic[T]):
+    """A dictionary of bounded size. Two generations: what is asked for moves to the young one, the old one is dropped.
+
+    That keeps at most what it was bounded to, in the order of use to within half of it, at the price of a lookup.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._half = most // 2
+        self._young: dict[Hashable, tuple[T, int]] = {}
+        self._old: dict[Hashable, tuple[T, int]] = {}
+        self._octets = 0  # of the young one
+
+    def get(self, key: Hashable) -> T | None:
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.get(key)
+            if found is None:
+                return None
+            self.put(key, *found)
+        return found[0]
+
+    def put(self, key: Hashable, value: T, octets: int) -> None:
+        if self._octets + octets > self._half:
+            self._old, self._young, self._octets = self._young, {}, 0
+        self._young[key] = (value, octets)
+        self._octets += octets
