@@ -341,7 +341,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen."""
+    """One batch that a digest covers: `read` papers of `stated` (None: no count on the page), `new` of them unseen.
+
+    `fresh_at` is when the listing last brought anything new.
+    """
 
     listing: str
     outcome: Outcome
@@ -351,6 +354,7 @@ class Coverage:
     stated: int | None
     new: int
     reason: str = ""
+    fresh_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -251,6 +251,7 @@ def covered(batch: Coverage, zone: tzinfo) -> Plain:
     """Return one batch in words: "90 of 90 read, 73 new", or why there is nothing new; never both for one thing."""
     read = f"{batch.read} of {batch.stated} read" if batch.stated is not None else f"{batch.read} read"
     polled = batch.polled_at.astimezone(zone)
+    last = f"; last batch {short_day(batch.fresh_at.astimezone(zone).date())}" if batch.fresh_at else ""
     reason = "" if batch.outcome is Outcome.FRESH else clean(batch.reason, PHRASE_MAX)
     return {
         "listing": clean(batch.listing, PHRASE_MAX),
@@ -258,7 +259,7 @@ def covered(batch: Coverage, zone: tzinfo) -> Plain:
         "polled_at": f"{short_day(polled.date())}, {polled:%H:%M %Z}",
         "counts": f"{read}, {batch.new} new" if (batch.read or batch.stated) and (batch.new or not reason) else "",
         "outcome": str(batch.outcome),
-        "words": OUTCOME_WORDS[batch.outcome],
+        "words": OUTCOME_WORDS[batch.outcome] + last,
         "reason": reason,
         "trouble": batch.outcome in TROUBLE,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, func, select
@@ -165,6 +165,8 @@ async def coverage(connection: AsyncConnection, poll_from: int, poll_to: int) ->
     if newest is not None:
         covered = and_(covered, table.c.polled_at > newest - LONGEST_COVERED)
     rows = await connection.execute(select(table).where(covered).order_by(table.c.id))
+    state = schema.listing
+    fresh = {each.name: each.fresh_at for each in await connection.execute(select(state.c.name, state.c.fresh_at))}
     days: dict[tuple[str, object], Coverage] = {}
     last: dict[str, Row[Any]] = {}
     for row in rows:
@@ -174,16 +176,20 @@ async def coverage(connection: AsyncConnection, poll_from: int, poll_to: int) ->
         day = (row.listing, row.listed_on or row.day_text or row.id)
         new = row.new + (days[day].new if day in days else 0)
         days[day] = _covered(row, new)
-    silent = [_covered(row, 0) for name, row in last.items() if not any(listing == name for listing, _ in days)]
+    silent = [
+        _covered(row, 0, fresh.get(name))
+        for name, row in last.items()
+        if not any(listing == name for listing, _ in days)
+    ]
     broken = [
-        _covered(row, 0)
+        _covered(row, 0, fresh.get(name))
         for name, row in last.items()
         if row.outcome in (Outcome.FAILED, Outcome.STALE) and any(listing == name for listing, _ in days)
     ]
     return tuple(sorted([*days.values(), *silent, *broken], key=lambda c: (c.listing, c.polled_at)))
 
 
-def _covered(row: Row[Any], new: int) -> Coverage:
+def _covered(row: Row[Any], new: int, fresh_at: datetime | None = None) -> Coverage:
     return Coverage(
         listing=row.listing,
         outcome=Outcome(row.outcome),
@@ -193,4 +199,5 @@ def _covered(row: Row[Any], new: int) -> Coverage:
         stated=row.stated,
         new=new,
         reason=row.reason,
+        fresh_at=fresh_at,
     )

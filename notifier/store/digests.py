@@ -26,6 +26,7 @@ from notifier.model import (
     PaperId,
     QueryId,
     QueuedMessage,
+    Quiet,
     SubscriberId,
     SubscriberState,
     Versions,
@@ -48,6 +49,7 @@ FIRST = SubscriberId(0)  # before the first
 AT_ONCE = 500  # subscribers queued for in one transaction
 MOST_OWED = 50_000  # hits looked at in one go
 PUT_OFF = timedelta(hours=1)  # of a subscriber whose digest cannot be queued
+SILENCE = timedelta(days=7, hours=-1)  # before a heartbeat; a clock that is changed must not make it eight days
 RETURN_PAUSE = timedelta(hours=20)  # between messages to an immediate reader whose papers came back
 
 
@@ -151,11 +153,12 @@ class Digests:
         now: datetime,
         domain: str,
     ) -> None:
-        """Queue one message for each group that is owed anything, and move the cursors of its subscriptions."""
+        """Queue one message for each group that is owed anything, or wants to hear that it is not; move the cursors."""
+        told = await _told(connection, [group for group in wave if not owed.get(group[0].subscriber_id)], now)
         numbers = await self._add_messages(
-            connection, [group for group in wave if owed.get(group[0].subscriber_id)], owed, newest, now, domain
+            connection, [group for group in wave if owed.get(group[0].subscriber_id)] + told, owed, newest, now, domain
         )
-        await self._carry(connection, {number: (who, owed[who]) for who, number in numbers.items()})
+        await self._carry(connection, {number: (who, owed[who]) for who, number in numbers.items() if who in owed})
         due: dict[DigestClock, datetime | None] = {}
         moved: list[tuple[object, ...]] = []
         for group in wave:
@@ -187,7 +190,8 @@ class Digests:
         rows = []
         for group in groups:
             first = group[0]
-            period = _period(first, newest, min(paper for paper, _ in owed[first.subscriber_id]), now)
+            papers = [paper for paper, _ in owed.get(first.subscriber_id, ())]
+            period = _period(first, newest, min(papers, default=PaperId(0)), now)
             name = hmac.new(self._secret, f"{first.email}\n{period}".encode(), hashlib.sha256).hexdigest()[:32]
             rows.append(
                 {
@@ -289,6 +293,25 @@ async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int]
         for row in rows:
             groups.setdefault((row.subscriber_id, row.cadence), []).append(row)
     return [sorted(group, key=lambda row: not row.due) for group in groups.values() if any(row.due for row in group)]
+
+
+async def _told(connection: AsyncConnection, silent: Sequence[Group], now: datetime) -> list[Group]:
+    """Return, of the groups that are owed nothing, those that are told so now."""
+    wishes = {group[0].subscriber_id: {row.quiet for row in group if row.due} for group in silent}
+    beating = [who for who, quiet in wishes.items() if Quiet.HEARTBEAT in quiet]
+    subscriber, message = schema.subscriber, schema.message
+    limit = now - SILENCE
+    heard = exists().where(message.c.subscriber_id == subscriber.c.id, message.c.queued_at > limit)
+    long_silent: set[int] = set()
+    for some in chunks(beating):
+        asked = select(subscriber.c.id).where(subscriber.c.id.in_(some), subscriber.c.since <= limit, ~heard)
+        long_silent |= set((await connection.execute(asked)).scalars())
+    return [
+        group
+        for group in silent
+        if group[0].cadence in cadence.LONGEST_WAIT
+        and (Quiet.NOTE in wishes[group[0].subscriber_id] or group[0].subscriber_id in long_silent)
+    ]
 
 
 def _waves(groups: Sequence[Group]) -> Iterator[list[Group]]:
