@@ -246,6 +246,23 @@ async def test_a_number_of_somebody_else_changes_nothing(here: Visit) -> None:
     assert await store.subscriptions(READER) == [mine]
 
 
+async def test_a_reader_finds_their_feeds_and_closes_an_address_that_got_about(here: Visit) -> None:
+    await here.subscribed(READER)
+    await here.subscribed(OTHER, "ferries")
+    page = await here.link("manage")
+    shown = (await here.client.get(page)).text
+    (feed,) = re.findall(r'href="(/feeds/private/[^"]+\.atom)"', shown)
+    (action,) = re.findall(r'action="(/manage/[^"]+/feeds/[^"]+)"', shown)
+    assert (await here.client.get(feed)).status_code == 200
+    foreign = action.replace(page, await here.link("manage", OTHER))
+    assert "had ended already" in (await here.client.post(foreign)).text
+    assert (await here.client.get(feed)).status_code == 200
+    (new,) = re.findall(r'href="(/feeds/private/[^"]+\.atom)"', (await here.client.post(action)).text)
+    assert new != feed
+    assert (await here.client.get(feed)).status_code == 410
+    assert (await here.client.get(new)).status_code == 200
+
+
 async def test_less_often_instead_makes_everything_weekly_and_keeps_the_subscription(here: Visit) -> None:
     await here.subscribed()
     leave = await here.link("unsubscribe")

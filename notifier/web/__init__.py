@@ -33,6 +33,7 @@ def application(site: Site) -> ASGIApp:
             Route("/manage/{link}", manage.manage, name="manage"),
             Route("/manage/{link}/export.json", manage.export, name="export"),
             Route("/manage/{link}/erase", manage.erase, methods=["POST"], name="erase"),
+            Route("/manage/{link}/feeds/{feed}", manage.rotate, methods=["POST"], name="rotate"),
             Route("/manage/{link}/add", manage.change, methods=["POST"], name="add"),
             Route("/manage/{link}/{subscription}", manage.change, methods=["POST"], name="change"),
             Route("/papers", pages.papers, name="archive"),

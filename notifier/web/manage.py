@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from notifier.errors import CostlyQuery
-from notifier.model import Cadence, DigestClock, Subscriber, SubscriberState, Subscription, SubscriptionId
+from notifier.model import Cadence, DigestClock, PrivateFeed, Subscriber, SubscriberState, Subscription, SubscriptionId
 from notifier.web import shown
+from notifier.web.feeds import private_path
 from notifier.web.forms import Problem, fields, query_of, wish_of
 from notifier.web.recent import DAYS, Busy
 from notifier.web.render import PRIVATE, page
@@ -60,6 +61,16 @@ async def export(request: Request) -> Response:
     return JSONResponse(values, headers=headers)
 
 
+async def rotate(request: Request) -> Response:
+    """Give one private feed a new address; the old one answers 410 from now on."""
+    site, reader = site_of(request), await _reader(request)
+    for each in await site.store.private_feeds(reader.subscriber_id):
+        if f"{each.kind}-{each.number}" == request.path_params["feed"]:
+            await site.store.rotate_feed(each.seed)
+            return await _show(request, reader, note="The feed has a new address; the old one is closed.")
+    return await _show(request, reader, note="That subscription had ended already.")
+
+
 async def erase(request: Request) -> Response:
     """Forget a subscriber, when the box is ticked."""
     site, reader, form = site_of(request), await _reader(request), await fields(request)
@@ -106,6 +117,7 @@ async def _show(
             shown.sent(each, f"/digests/{copy}-{each.outbox_id}")
             for each in await site.store.sent(reader.subscriber_id, SENT)
         ],
+        "feeds": _feeds(site, await site.store.private_feeds(reader.subscriber_id)),
         "unsubscribe_url": f"/unsubscribe/{site.store.link('unsubscribe', reader.token)}",
         "left": reader.state is SubscriberState.UNSUBSCRIBED,
         "resubscribe_url": f"/resubscribe/{site.store.link('unsubscribe', reader.token)}",
@@ -113,6 +125,21 @@ async def _show(
         "health": reader.health[:300],
     }
     return await page(request, "manage", values, status=status)
+
+
+def _feeds(site: Site, mine: list[PrivateFeed]) -> list[dict[str, str]]:
+    """Say of each private feed what is in it and where it is: that of everything first, alone when there is one."""
+    whole = [each for each in mine if each.kind == "subscriber"]
+    single = [each for each in mine if each.kind == "subscription"]
+    return [
+        {
+            "id": f"{each.kind}-{each.number}",
+            "label": "Everything of yours" if each.kind == "subscriber" else next(iter(each.queries.values()))[0],
+            "opml": private_path(site, each.seed, "opml") if each.kind == "subscriber" else "",
+            **{ending: private_path(site, each.seed, ending) for ending in ("atom", "rss", "json")},
+        }
+        for each in (whole + single if len(single) > 1 else whole)
+    ]
 
 
 async def _preview(site: Site, text: str) -> tuple[object, str]:
