@@ -208,6 +208,7 @@ def _links(digest: Digest) -> dict[str, dict[bytes, bytes]]:
         b"unsubscribe_url": digest.unsubscribe_url,
         b"web_url": digest.web_url,
         b"feed_url": digest.feed_url and checked(URI, digest.feed_url, "link"),
+        b"manage_url": digest.manage_url and checked(URI, digest.manage_url, "link"),
     }
     return {
         "html": {slot: quoted(escape(value)) for slot, value in own.items()},

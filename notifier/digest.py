@@ -73,6 +73,7 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         unsubscribe_mailto=head.unsubscribe_mailto(message.outbox_id),
         web_url=f"{head.base_url}/digests/{copy}",
         feed_url=f"{head.base_url}/feeds/private/{head.link('feed', message.feed)}.atom",
+        manage_url=f"{head.base_url}/manage/{head.link('manage', message.token)}",
         help_url=f"{head.base_url}/",
     )
 

@@ -24,7 +24,8 @@ from notifier.templates import Templates, wrap
 MOST_OCTETS = 64_000_000
 PREVIEWED = 3  # titles in the line that a mail program shows beside the subject
 LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template may indent and introduce
-READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url")
+READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url",
+          "manage_url")  # fmt: skip
 
 SEPARATOR = quoted(" · ")
 

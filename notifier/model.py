@@ -629,6 +629,7 @@ class Digest:
     unsubscribe_mailto: str
     web_url: str
     feed_url: str
+    manage_url: str
     help_url: str
     most: int = 80
     thumbnails: bool = False

@@ -88,6 +88,7 @@ def digest(value: Digest, *, full: int | None = None, brief: int | None = None) 
         "unsubscribe_url": link(value.unsubscribe_url),
         "web_url": link(value.web_url),
         "feed_url": link(value.feed_url),
+        "manage_url": link(value.manage_url),
         "help_url": link(value.help_url),
     }
 

@@ -94,6 +94,7 @@ def digest(count: int = 3, **changes: object) -> Digest:
         unsubscribe_mailto="unsubscribe+k3Jx9@example.org",
         web_url="https://alerts.example.org/d/7f2c",
         feed_url="https://alerts.example.org/f/7f2c.xml",
+        manage_url="https://alerts.example.org/manage/7f2c",
         help_url="https://alerts.example.org/help",
     )
     return replace(made, **changes)  # type: ignore[arg-type]

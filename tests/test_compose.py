@@ -65,7 +65,13 @@ def test_a_mail_holds_a_text_and_then_an_html_that_say_the_same() -> None:
         for number in range(3):
             assert f"https://arxiv.org/abs/2611.{10000 + number}" in shown
             assert "Ilse Quandt" in shown
-        for url in (digest().unsubscribe_url, digest().web_url, digest().feed_url, digest().help_url):
+        for url in (
+            digest().unsubscribe_url,
+            digest().web_url,
+            digest().feed_url,
+            digest().manage_url,
+            digest().help_url,
+        ):
             assert url in shown
         assert "90 of 90 read, 73 new" in shown
         assert "nothing announced (weekend or holiday)" in shown

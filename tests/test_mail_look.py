@@ -1,4 +1,4 @@
-"""How a digest mail and the web pages look in a real browser: wide and narrow, light and dark."""
+"""How a digest mail looks in a real browser: wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from conftest import PROJECT
 from fictional import coverage, digest, entry, paper
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from notifier import present
 from notifier.compose import compose
 from notifier.fragments import Fragments
 from notifier.model import Digest, Outcome
-from notifier.templates import Templates, folder
+from notifier.templates import Templates
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -163,58 +162,4 @@ def test_links_are_large_enough_for_a_thumb(browser: Browser) -> None:
         box = link.bounding_box()
         assert box is not None
         assert box["height"] >= 24  # WCAG 2.2, 2.5.8
-    page.close()
-
-
-# --- web pages --------------------------------------------------------------------------------------------------------
-
-POLICY = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-PAGES: dict[str, tuple[str, dict[str, object]]] = {
-    "home": (
-        "home",
-        present.home(
-            [coverage("Hugging Face Daily Papers"), coverage("cs.CL", Outcome.FAILED, reason="503", stated=None)],
-            [paper(n) for n in range(4)],
-            waiting=["stat.ML"],
-            feed_url="/feeds/papers.rss",
-        ),
-    ),
-    "digest": ("digest", present.digest(replace(sample(), entries=sample().entries[:11]))),
-    "unsubscribe": ("unsubscribe", {"done": False, "unsubscribe_url": "/unsubscribe/a", "undo_url": "/resubscribe/a"}),
-    "unsubscribed": ("unsubscribe", {"done": True, "unsubscribe_url": "/unsubscribe/a", "undo_url": "/resubscribe/a"}),
-    "message": ("message", {"title": "Not Found", "text": "There is nothing here."}),
-}
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_the_screen_is_legible_and_obeys_its_content_policy(
-    browser: Browser, name: str, width: int, scheme: str
-) -> None:
-    template, values = PAGES[name]
-    html = Templates().html(f"web/{template}.html", values)
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-
-    def answer(route: Route) -> None:
-        asked.append(route.request.url)
-        if route.request.url.endswith("/style.css"):
-            route.fulfill(body=(folder() / "web" / "style.css").read_text(), content_type="text/css")
-        else:
-            route.fulfill(body=html, content_type="text/html", headers={"content-security-policy": POLICY})
-
-    page.route("**/*", answer)
-    page.goto("http://alerts.test/page")
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / f"page-{name}-{width}-{scheme}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    texts = page.evaluate(TEXTS)
-    assert len(texts) > 4
-    assert [t for t in texts if t["contrast"] < CONTRAST_MIN] == []
-    assert [t for t in texts if t["size"] < FONT_MIN] == []
-    assert asked == ["http://alerts.test/page", "http://alerts.test/style.css"]
-    assert complaints == []
     page.close()
