@@ -32,7 +32,6 @@ from notifier.model import (
 from notifier.publish import Copy, Shelf, write
 from notifier.store import Store
 from notifier.store.digests import FIRST
-from notifier.templates import Templates
 
 PAST_DAYS_AT_ONCE = 5  # read after one poll of a listing
 __all__ = ["Desk", "Drained", "catch_up", "drain_outbox", "poll", "post", "publish", "queue_digests"]
@@ -103,16 +102,16 @@ async def queue_digests(store: Store, head: Letterhead, now: datetime) -> int:
     return total
 
 
-async def post(store: Store, templates: Templates, head: Letterhead, letter: Letter, now: datetime) -> bool:
-    """Compose a letter and queue it; False when there is one for this recipient and key already.
+async def post(desk: Desk, letter: Letter, now: datetime) -> bool:
+    """Compose and sign a letter and queue it; False when there is one for this recipient and key already.
 
     It leaves with the next drain, before any digest. Raises AddressError or TemplateError.
     """
-    if await store.has_letter(letter.recipient, letter.key):
+    if await desk.store.has_letter(letter.recipient, letter.key):
         return False
-    message_id = store.letter_name(letter, head.domain)
-    content = compose_letter(letter, message_id, head.sender, head.base_url, templates, now)
-    return await store.add_letter(letter, message_id, content, now)
+    message_id = desk.store.letter_name(letter, desk.head.domain)
+    content = compose_letter(letter, message_id, desk.head.sender, desk.head.base_url, desk.templates, now)
+    return await desk.store.add_letter(letter, message_id, desk.sign(content, now), now)
 
 
 # --- publish ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from notifier.daemon.opening import Running
 from notifier.daemon.steps import poll_due
 from notifier.model import Letter, LetterKind, OutboxState
 from notifier.pipeline import drain_outbox, post, queue_digests
+from notifier.sign import make_key
 from tests.world import World, text, text_page
 
 STRANGER = "stranger@example.org"
@@ -19,7 +20,7 @@ def confirm(key: str = "confirm 2026-03-02", recipient: str = STRANGER, label: s
 
 
 async def posted(running: Running, letter: Letter) -> bool:
-    return await post(running.store, running.desk.templates, running.desk.head, letter, running.clock())
+    return await post(running.desk, letter, running.clock())
 
 
 async def test_a_letter_reaches_somebody_who_is_no_subscriber(installation: World) -> None:
@@ -33,6 +34,16 @@ async def test_a_letter_reaches_somebody_who_is_no_subscriber(installation: Worl
     assert "graph reasoning" in text(mail)
     assert "https://papers.example.org/confirm/abc" in text(mail)
     assert not [name for name in mail if name.startswith("List-")]
+
+
+async def test_a_letter_is_signed_as_digests_are(installation: World) -> None:
+    (installation.folder / "dkim.pem").write_bytes(make_key("rsa"))
+    installation.extra = '[mail.dkim]\ndomain = "example.org"\nselector = "papers"\nkey = "dkim.pem"\n'
+    async with installation.opened() as running:
+        await posted(running, confirm())
+        await drain_outbox(running.desk)
+    [mail] = installation.mails(STRANGER)
+    assert "d=example.org; s=papers;" in " ".join(mail["DKIM-Signature"].split())
 
 
 async def test_there_is_one_letter_for_a_recipient_and_key_even_after_it_was_sent(installation: World) -> None:

@@ -43,8 +43,7 @@ def server(running: Running, monitor: Monitor | None = None) -> Server:
     host, port = _split(running.config.web.listen)
 
     async def post(letter: Letter) -> bool:
-        desk = running.desk
-        return await pipeline.post(running.store, desk.templates, desk.head, letter, running.clock())
+        return await pipeline.post(running.desk, letter, running.clock())
 
     site = Site(
         store=running.store,

@@ -57,4 +57,4 @@ async def _tell(running: Running, what: str, alarms: Sequence[Alarm], now: datet
         kind=LetterKind.ALARM, recipient=recipient, key=f"{what} {now:%Y-%m-%d} {about}",
         values=words(alarms, over=what == "over"),
     )  # fmt: skip
-    await pipeline.post(running.store, running.desk.templates, running.desk.head, letter, now)
+    await pipeline.post(running.desk, letter, now)
