@@ -192,7 +192,9 @@ async def record_unchanged(listing: Listing, intake: Intake, state: ListingState
     track = await _track(listing, intake.store, state)
     result = unchanged(track, now)
     done = _poll(listing, result, now)
-    await intake.store.record_unchanged(done, next_poll(listing, result.outcome, track.last_fresh_at, now))
+    await intake.store.record_unchanged(
+        done, next_poll(listing, result.outcome, track.last_fresh_at, now, track.listed_on)
+    )
     log.polled(done)
     await _compare(listing, intake, state, now)
     return done
@@ -248,12 +250,14 @@ async def _record(
             result = replace(result, reason=f"late, for {closes}: {result.reason}")
         await load_queries(intake.queries, intake.store)
         hits = find_hits(result.changes, intake.queries) if result.counts else []
+        days = [day for day in (track.listed_on, batch.listed_on) if day is not None]
         done = _poll(listing, result, now, batch)
         try:
             await intake.store.record_poll(
                 done, result, hits, validators,
                 seen=seen, queries_up_to=intake.queries.latest, url=listing.url, gaps=gaps, closes=closes,
-                next_poll_at=next_poll_at or next_poll(listing, result.outcome, track.last_fresh_at, now),
+                next_poll_at=next_poll_at
+                or next_poll(listing, result.outcome, track.last_fresh_at, now, max(days, default=None)),
             )  # fmt: skip
         except SeenMeanwhile:
             continue

@@ -11,7 +11,7 @@ LONGEST_REST, so a wrong idea of the clock delays papers by hours and loses none
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from notifier.model import Listing, Outcome
@@ -32,22 +32,32 @@ ANNOUNCED = {
 }
 WATCHED_EVERY = timedelta(minutes=10)  # from the announcement on until its batch is out
 WATCHED_FOR = timedelta(hours=4)  # after that it is late, or a holiday: the listing's own interval
+DATED_AHEAD = timedelta(hours=4)  # what is announced in the evening carries the date of the next day
+LONGEST_AHEAD = timedelta(days=2)  # a day further ahead is a slip of the page
 LONGEST_REST = timedelta(hours=6)  # between polls once the batch is out
 LONGEST_PAUSE_DAYS = 7  # between two announcements, more than any weekend
 
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def next_poll(listing: Listing, outcome: Outcome, fresh_at: datetime | None, now: datetime) -> datetime:
+def next_poll(
+    listing: Listing, outcome: Outcome, fresh_at: datetime | None, now: datetime, listed_on: date | None = None
+) -> datetime:
     """Return when to poll a listing again after a poll at `now` that ended as `outcome`.
 
-    `fresh_at` is when its last fresh batch came before this poll, None for never.
+    `fresh_at` is when its last fresh batch came before this poll, None for never; `listed_on` the newest day that the
+    listing ever named, None when it names none. The day decides where there is one: a first poll right after an
+    announcement may still read the batch before it, and that is as fresh to us.
     """
     announced = ANNOUNCED.get(listing.format)
     if announced is None:
         return now + listing.poll
     latest, following = _latest(announced, now), _following(announced, now)
-    if outcome is Outcome.FRESH or _is_out(latest, fresh_at, now):
+    if listed_on is not None and listed_on <= (now + LONGEST_AHEAD).date():
+        out = listed_on >= (latest.astimezone(NEW_YORK) + DATED_AHEAD).date()
+    else:
+        out = outcome is Outcome.FRESH or _is_out(latest, fresh_at, now)
+    if out:
         return min(now + LONGEST_REST, following)
     if now < latest + WATCHED_FOR:
         return now + WATCHED_EVERY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from notifier.probe import name_of, table
 from tests.servers.http import Site, site
 from tests.test_cli import Said, notifier
 from tests.test_rhythm import feed
-from tests.world import text_page
+from tests.world import World, text_page
 
 GOLDEN = PROJECT / "tests" / "golden"
 ASKING = ("--contact", "me@example.org")
@@ -165,6 +166,20 @@ async def test_the_site_is_told_whom_to_ask(tmp_path: Path, server: Site) -> Non
     assert said.code == 0, said.err
     assert "(+operator@example.org)" in server.requests[-1].headers["user-agent"]
     assert len(server.requests) == 1
+
+
+async def test_g9_a_site_that_is_left_alone_for_now_is_not_asked_by_hand_either(installation: World) -> None:
+    installation.listing("papers")
+    installation.pages.put("/papers", "forbidden", status=403)
+    installation.now = datetime.now(UTC) - timedelta(minutes=10)
+    await installation.run()
+    asked = len(installation.pages.requests)
+    said = await notifier(
+        "check-listing", installation.pages.url("/papers"), "--allow-private", folder=installation.folder
+    )
+    assert said.code == 1
+    assert "403" in said.err
+    assert len(installation.pages.requests) == asked
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -160,3 +160,18 @@ async def test_a_poll_is_recorded_with_the_next_one_as_the_rhythm_says(installat
         assert state is not None
         planned.append((str(state.outcome), f"{state.next_poll_at:%d %H:%M}"))
     assert planned == [("fresh", "03 05:00"), ("waiting", "03 05:10"), ("fresh", "03 11:10")]
+
+
+@pytest.mark.parametrize("listing", [PAGE, FEED], ids=["page", "feed"])
+def test_a_first_poll_that_still_reads_the_batch_before_keeps_watching(listing: Listing) -> None:
+    """Monday's batch is announced on Sunday evening in New York, dated Monday; Friday's was the one before."""
+    now = utc("2026-01-12 05:02") if listing is FEED else utc("2026-01-12 01:02")
+    friday, monday = date(2026, 1, 9), date(2026, 1, 12)
+    assert next_poll(listing, Outcome.FRESH, None, now, friday) == now + 10 * MINUTES
+    assert next_poll(listing, Outcome.WAITING, now, now + 10 * MINUTES, friday) == now + 20 * MINUTES
+    assert next_poll(listing, Outcome.FRESH, now, now + 20 * MINUTES, monday) > now + 5 * HOURS
+
+
+def test_a_day_that_is_far_ahead_is_not_believed() -> None:
+    now = utc("2026-01-12 01:02")
+    assert next_poll(PAGE, Outcome.WAITING, None, now, date(2062, 1, 12)) == now + 10 * MINUTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from notifier.cli.arguments import (
     BAD_CONFIG,
     FAILED,
     OK,
+    PLACES,
     ConfigOption,
     Json,
     format_of,
@@ -25,6 +27,7 @@ from notifier.cli.arguments import (
     with_store,
 )
 from notifier.cli.screen import err, out, show
+from notifier.config import Config
 from notifier.confine import confine
 from notifier.daemon import utc_now
 from notifier.errors import NotifierError
@@ -39,7 +42,7 @@ from notifier.status import Status
 from notifier.status import as_json as status_json
 from notifier.status import lines as status_lines
 from notifier.status import status as look_at_status
-from notifier.store import Store
+from notifier.store import Store, open_store
 from notifier.templates import Templates
 
 
@@ -57,7 +60,7 @@ def check(config: ConfigOption = None) -> None:
         """Opening it is the check."""
 
     try:
-        if Path(chosen.database_url.removeprefix("sqlite:///")).exists():
+        if _has_database(chosen):
             with_store(chosen, nothing)
     except NotifierError as fault:
         problems.append(str(fault))
@@ -105,16 +108,27 @@ def check_listing(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Fetch a page once and show what a listing would read there, with the table for config.toml. Nothing is kept."""
+    """Fetch a page once and show what a listing would read there, with the table for config.toml.
+
+    Of what is read nothing is kept. A site that the installation leaves alone for now is not asked here either.
+    """
     log.setup(level=logging.ERROR)
     selectors = selectors_of(selector or [])
     listing = Listing(
         name=name_of(url), url=url, format=format_of(form, selectors), selectors=selectors, allow_private=allow_private
     )
-    asking = contact or load_config(config).contact
+    chosen = load_config(config) if config or not contact or any(map(Path.exists, PLACES)) else None
+    asking = contact or (chosen.contact if chosen else "")
 
     async def look() -> Probe:
-        async with client(asking, __version__) as web, confine() as worker:
+        async with AsyncExitStack() as stack:
+            known = (
+                await stack.enter_async_context(open_store(chosen.database_url))
+                if chosen and _has_database(chosen)
+                else None
+            )
+            web = await stack.enter_async_context(client(asking, __version__, hosts=known))
+            worker = await stack.enter_async_context(confine())
             return await probe(web, worker, listing, utc_now())
 
     seen = asyncio.run(look())
@@ -122,3 +136,9 @@ def check_listing(
     if seen.verdict.outcome is Outcome.FAILED:
         raise typer.Exit(FAILED)
     out.print(f"\n{escape(table(seen.listing))}", soft_wrap=True)
+
+
+def _has_database(config: Config) -> bool:
+    """Tell whether there is something to open: a look makes no database."""
+    file = config.database_url.removeprefix("sqlite:///")
+    return file == config.database_url or Path(file).exists()
