@@ -68,6 +68,7 @@ class Status:
     news: int
     outbox: Mapping[str, int]
     relays: tuple[RelayRest, ...]
+    mail_held: str | None  # why no mail leaves at all
     subscribers: Mapping[str, int]
     bounces: Mapping[str, int]  # what came back in BOUNCES_SINCE, by kind
     suppressed: int  # subscribers, in BOUNCES_SINCE
@@ -77,7 +78,7 @@ class Status:
     def well(self) -> bool:
         """Whether no listing failed or is stale, and nothing else needs the operator."""
         failed = any(each.state and each.state.outcome in BAD for each in self.listings)
-        return not failed and all(each.once for each in self.troubles)
+        return not failed and not self.mail_held and all(each.once for each in self.troubles)
 
 
 async def status(store: Store, listings: Sequence[Listing], now: datetime) -> Status:
@@ -97,6 +98,7 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
         news=news,
         outbox={str(state): count for state, count in (await store.depth()).items()},
         relays=tuple(await store.resting_relays()),
+        mail_held=await store.mail_held(),
         subscribers={str(state): count for state, count in (await store.subscriber_counts()).items()},
         bounces={str(kind): count for kind, count in (await store.bounce_counts(now - BOUNCES_SINCE)).items()},
         suppressed=await store.suppressed_since(now - BOUNCES_SINCE),
@@ -186,6 +188,8 @@ def lines(seen: Status) -> Iterator[str]:
             yield f"[yellow]{since}:[/yellow] {escape(kill.reason)}; it is parsed again when it changes"
     for name, day, reason in seen.lost:
         yield f"[yellow]{escape(name)}: {day} was given up:[/yellow] {escape(reason)}"
+    if seen.mail_held:
+        yield f"[red]no mail leaves:[/red] {escape(seen.mail_held)}; `notifier release` lets it"
     for resting in seen.relays:
         times = f"{resting.failures} times since {_when(resting.since)} UTC"
         yield f"[red]{escape(resting.relay)} would not talk to us, {times}:[/red] {escape(resting.reason)}"
@@ -252,6 +256,7 @@ def as_json(seen: Status) -> dict[str, Any]:
         "papers": seen.papers,
         "news": seen.news,
         "outbox": dict(seen.outbox),
+        "mail_held": seen.mail_held,
         "relays": [
             asdict(each) | {"until": each.until.isoformat(), "since": each.since.isoformat()} for each in seen.relays
         ],

@@ -53,6 +53,7 @@ async def test_p24_f082_after_a_restore_nothing_is_sent_again_that_is_known_to_b
     assert "2 messages left after the backup: they are not sent again" in done.stdout
     await read(installation, LATER, NEW, OLD)
     assert installation.titles(READER, [OLD, NEW, LATER]) == [[OLD], [NEW]], "no mail leaves before the release"
+    assert "no mail leaves: " in cli(installation, "status").stdout
     released = cli(installation, "release")
     assert released.stdout == "1 messages leave when their time comes\n"
     await read(installation, LATER, NEW, OLD)

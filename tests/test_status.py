@@ -71,7 +71,7 @@ async def test_json_has_stable_keys_and_iso_instants(installation: World) -> Non
     assert config.listing[1].name == "never"
     assert list(told) == [
         "at", "well", "listings", "differences", "hosts", "quarantined", "lost_days", "papers", "news", "outbox",
-        "relays", "subscribers", "bounces", "suppressed", "troubles",
+        "mail_held", "relays", "subscribers", "bounces", "suppressed", "troubles",
     ]  # fmt: skip
     daily, never = told["listings"]
     assert daily == {
