@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from notifier.daemon.site import site
 from notifier.model import Cadence, FeedFormat, PrivateFeed
 from notifier.publish import Address, Copy, Kind
+from notifier.web import application
 from notifier.web.feeds import answer
 from tests.world import Served, World, text_page
 
@@ -267,16 +269,9 @@ async def test_f117_over_polling_a_private_feed_is_told_when_to_come_back(told: 
 
 
 async def test_over_polling_public_feeds_is_told_when_to_come_back_and_a_proxy_is_never(told: Visit) -> None:
-    from notifier.web import application
-    from notifier.web.site import Site
-
-    running = told.site.running
-    site = Site(
-        store=running.store, templates=running.desk.templates, head=running.desk.head,
-        listings=running.config.listings, shelf=running.shelf, clock=running.clock,
-    )  # fmt: skip
+    application_of_it = application(site(told.site.running))
     for client, expected in (("203.0.113.7", 200), ("93.184.215.14", 429), ("2001:4860::7", 429), ("10.0.0.1", 200)):
-        transport = httpx.ASGITransport(app=application(site), client=(client, 4711))
+        transport = httpx.ASGITransport(app=application_of_it, client=(client, 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://site") as asking:
             answers = [await asking.get("/feeds/all.atom") for _ in range(601)]
         assert (answers[599].status_code, answers[600].status_code) == (200, expected), client

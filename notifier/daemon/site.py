@@ -38,14 +38,13 @@ def listener(listen: str) -> socket.socket:
     return opened
 
 
-def server(running: Running, monitor: Monitor | None = None) -> Server:
-    """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
-    host, port = _split(running.config.web.listen)
+def site(running: Running, monitor: Monitor | None = None) -> Site:
+    """Return what the pages of the site may use."""
 
     async def post(letter: Letter) -> bool:
         return await pipeline.post(running.desk, letter, running.clock())
 
-    site = Site(
+    return Site(
         store=running.store,
         templates=running.desk.templates,
         head=running.desk.head,
@@ -58,8 +57,13 @@ def server(running: Running, monitor: Monitor | None = None) -> Server:
         guard=Guard(running.config.web.networks),
         monitor=monitor,
     )
+
+
+def server(running: Running, monitor: Monitor | None = None) -> Server:
+    """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
+    host, port = _split(running.config.web.listen)
     options = uvicorn.Config(
-        application(site), host=host, port=port, log_config=None, access_log=False, lifespan="off",
+        application(site(running, monitor)), host=host, port=port, log_config=None, access_log=False, lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
         http=Patient, ws="none",
     )  # fmt: skip

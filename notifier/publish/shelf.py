@@ -70,6 +70,7 @@ class Shelf:
         self.public: dict[str, Copy] = {}
         self._clock = clock
         self._poll = -1
+        self._brought_up = -1  # the newest poll when the public copies were made
         self._looked_at: datetime | None = None
         self._copies: OrderedDict[Key, Copy] = OrderedDict()
         self._bytes = 0
@@ -82,12 +83,14 @@ class Shelf:
     async def refresh(self) -> list[Copy]:
         """Bring the public feeds up to date; return the copies that are new."""
         poll = await self.stand.store.newest_poll()
-        fresh = poll == self._poll and self.public
-        self._poll, self._looked_at = poll, self._clock()
-        if fresh:
+        if poll == self._brought_up and self.public:
             return []
+        polled = await self.stand.store.polled_since(self._brought_up)
+        self._poll, self._looked_at = poll, self._clock()
         changed = []
         for address in self.stand.public:
+            if self.public and address.kind is Kind.LISTING and address.of not in polled:
+                continue
             channel = await gather(self.stand, address)
             for format in FeedFormat:
                 path = f"{address.path}.{format}"
@@ -96,6 +99,7 @@ class Shelf:
                 self.public[path] = copy
                 if old is None or old.source != copy.source:
                     changed.append(copy)
+        self._brought_up = poll
         return changed
 
     async def copy(self, address: Address, format: FeedFormat) -> Copy:

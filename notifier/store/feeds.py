@@ -38,6 +38,12 @@ class Feeds(Subscribers):
         async with self._database.read() as connection:
             return await connection.scalar(select(func.max(schema.poll.c.id))) or 0
 
+    async def polled_since(self, poll: int) -> set[str]:
+        """Return the listings that were polled after a poll: the feeds of the others have not changed."""
+        asked = select(schema.poll.c.listing).where(schema.poll.c.id > poll).distinct()
+        async with self._database.read() as connection:
+            return set((await connection.execute(asked)).scalars())
+
     async def news(self, listing: str | None, limit: int) -> list[FeedPaper]:
         """Return the newest news, of one listing or of all, newest first."""
         table = schema.paper
