@@ -10,6 +10,7 @@ chromium chromium fonts-dejavu-core
 pg_ctl postgresql
 postfix postfix
 dovecot dovecot-imapd dovecot-lmtpd
+npm npm
 PROGRAMS
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
