@@ -173,6 +173,7 @@ def test_p18_f095_a_daemon_that_is_stuck_is_started_again_and_leaves_its_stacks(
 
 
 def test_p25_f096_a_reload_takes_up_what_is_good_and_refuses_what_is_bad(host: Machine) -> None:
+    host.until(lambda: healthy(host), "an answer")
     same = started(host)
     host.write("/etc/notifier/config.toml", CONFIG + '[web]\nlissten = "x"\n')
     host.do("systemctl", "reload", "notifier")
