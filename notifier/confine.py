@@ -23,13 +23,12 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
 from typing import Any, cast
 
 from notifier import log
 from notifier.confined import BATCH, LENGTH, MEMORY, PAPERS, TAKEN, Request
 from notifier.errors import PageError, ParserFailed, ParserKilled
-from notifier.model import AnnounceType, Batch, Page, Paper
+from notifier.model import Batch, Page, Paper
 
 MIB = 2**20
 START_LIMIT = 30.0  # seconds until a new worker is ready
@@ -41,7 +40,13 @@ ANSWER_LIMIT = 128 * MIB  # of one page's papers; 10,000 papers of full length a
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from notifier.confined import work; work()"
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")  # nothing else: secrets may stand in it
 _TYPES = {
-    (each.__module__, each.__qualname__) for each in (AnnounceType, Batch, Paper, date, datetime, timedelta, timezone)
+    ("notifier.model.papers", "AnnounceType"),
+    ("notifier.model.papers", "Batch"),
+    ("notifier.model.papers", "Paper"),
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "timedelta"),
+    ("datetime", "timezone"),
 }
 
 
