@@ -11,6 +11,7 @@ while although messages wait, so that queueing and publishing have their turn: `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,15 +69,25 @@ class Drained:
     more: bool = False
 
 
-async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None) -> Drained:
-    """Offer messages whose time has come, once each; `stop` ends it when those under way are settled."""
+async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int | None = None) -> Drained:
+    """Offer messages whose time has come, once each, `most` at most; `stop` ends it when those under way are settled.
+
+    The processes of one database share the places at the relay; a drain that gets none does nothing, and says `more`.
+    """
     now = desk.clock()
     await desk.store.free_lapsed(now, resend=desk.resend)
     rest = await desk.store.resting(desk.relay_name)
     if rest is not None and now < rest.until <= now + PERMANENT_REST:
         return Drained(states=Counter(), paused_until=rest.until)
-    drain = _Drain(desk, stop or asyncio.Event(), rests=rest is not None)
-    await drain.run()
+    places = await desk.store.take_places(desk.owner, desk.relay_name, desk.relay.places)
+    if not places:
+        return Drained(states=Counter(), more=True)
+    drain = _Drain(desk, stop or asyncio.Event(), rests=rest is not None, places=places, most=most)
+    try:
+        await drain.run()
+    finally:
+        with contextlib.suppress(Exception):  # they lapse by themselves; what ended the drain says more
+            await desk.store.give_places(desk.owner)
     return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
 
 
@@ -85,13 +96,16 @@ class _WithdrawnError(NotifierError):
 
 
 class _Drain:
-    """One drain. `rests`: the relay would not talk to us when last asked."""
+    """One drain over `places`, of `most` messages. `rests`: the relay would not talk to us when last asked."""
 
-    def __init__(self, desk: Desk, stop: asyncio.Event, *, rests: bool) -> None:
+    def __init__(self, desk: Desk, stop: asyncio.Event, *, rests: bool, places: int, most: int | None) -> None:
         self._desk = desk
         self._stop = stop
         self._rests = rests
-        self._line = Line(desk.per_domain)
+        self._places = places
+        self._left = most  # to be claimed yet
+        # Of what may be under way to one domain this process has its share, too.
+        self._line = Line(max(1, desk.per_domain * places // desk.relay.places))
         self._open = 1  # places at which the relay talks to us
         self._fault: Exception | None = None
         self._ends_at = asyncio.get_running_loop().time() + ROUND
@@ -107,11 +121,10 @@ class _Drain:
         await self._knock(ready)
         self._line.put(ready)
         if not self._over():
-            places = self._desk.relay.places
-            self._open = places
+            self._open = self._places
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._fill(), name="fill the line")
-                for number in range(places):
+                for number in range(self._places):
                     group.create_task(self._place(), name=f"place {number}")
         await self._give_back(self._line.clear())
         if not self._over() and not self.more:
@@ -147,7 +160,7 @@ class _Drain:
         try:
             while True:
                 await self._line.shorter(CLAIM)
-                if asyncio.get_running_loop().time() >= self._ends_at:
+                if asyncio.get_running_loop().time() >= self._ends_at or self._left == 0:
                     self.more = True
                     return
                 messages = [] if self._over() else await self._claimed(CLAIM)
@@ -161,7 +174,12 @@ class _Drain:
 
     async def _claimed(self, most: int, *, suspects: bool = False) -> list[QueuedMessage]:
         desk = self._desk
-        return await desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
+        if self._left is not None and not suspects:
+            most = min(most, self._left)
+        messages = await desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
+        if self._left is not None and not suspects:
+            self._left -= len(messages)
+        return messages
 
     async def _composed(self, messages: Sequence[QueuedMessage]) -> list[Item]:
         """Compose what has no bytes yet and keep them, so that every attempt carries the same; a bad one is held."""

@@ -100,7 +100,7 @@ async def _follow(
         is_own = listing.allow_private and all(is_private(address) for address in found)
         if listing.obey_robots and not is_own and not for_robots:
             await _obey_robots(client, listing, url)
-        async with client.gate(authority(url)):
+        async with client.turn(authority(url)):
             state = await _turn(client, listing, authority(url), is_own=is_own)
             try:
                 async with deadline.running(host_name(url)):
@@ -186,7 +186,7 @@ async def _read_robots(client: Client, listing: Listing, url: httpx.URL) -> Host
         else:
             keep_for = ROBOTS_RETRY
     host = authority(url)
-    async with client.gate(host):
+    async with client.turn(host):
         state = await client.hosts.host_state(host) or HostState(host=host)
         if rules is not None:
             state = replace(state, robots=rules, crawl_delay=crawl_delay)

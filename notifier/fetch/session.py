@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +23,8 @@ from notifier.model import HostState
 DEADLINE = 60.0  # seconds for one fetch with all its redirects; waiting for our own turn at a host does not count
 MOST_BYTES = 16 * 1024 * 1024  # of one body, on the wire and decoded
 
+LOOK_AGAIN = 0.5  # seconds between two looks at a host that another process talks to
+
 
 class Hosts(Protocol):
     """Where it is remembered how we stand with each host; the store does so over restarts."""
@@ -30,6 +34,12 @@ class Hosts(Protocol):
 
     async def keep_host(self, state: HostState) -> None:
         """Remember `state` instead of what was known of its host."""
+
+    async def enter_host(self, host: str, who: str) -> bool:
+        """Take the right to ask `host`, which one of all processes has at a time; False while another has it."""
+
+    async def leave_host(self, host: str, who: str) -> None:
+        """Give the right back."""
 
 
 class HostMemory:
@@ -43,6 +53,12 @@ class HostMemory:
 
     async def keep_host(self, state: HostState) -> None:
         self._states[state.host] = state
+
+    async def enter_host(self, host: str, who: str) -> bool:  # noqa: ARG002
+        return True  # nobody else knows of this memory
+
+    async def leave_host(self, host: str, who: str) -> None:
+        pass
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,10 +74,23 @@ class Client:
     refusal: Refusal
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
+    name: str = field(default_factory=lambda: secrets.token_hex(8))  # among the clients that share `hosts`
     _gates: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
+    @asynccontextmanager
+    async def turn(self, host: str) -> AsyncIterator[None]:
+        """Hold the right to ask `host`, which nobody else has meanwhile, here or in another process."""
+        async with self.gate(host):
+            while not await self.hosts.enter_host(host, self.name):  # noqa: ASYNC110  it is another process
+                await asyncio.sleep(LOOK_AGAIN)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(Exception):  # the right lapses by itself; what ended the fetch says more
+                    await self.hosts.leave_host(host, self.name)
+
     def gate(self, host: str) -> asyncio.Lock:
-        """Return the lock that whoever talks to `host` holds: one request at a time."""
+        """Return the lock that whoever talks to `host` in this process holds: one request at a time."""
         lock = self._gates.get(host)
         if lock is None:
             lock = self._gates[host] = asyncio.Lock()

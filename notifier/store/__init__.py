@@ -27,6 +27,7 @@ from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.feeds import Feeds
 from notifier.store.hosts import Hosts
+from notifier.store.jobs import Jobs
 from notifier.store.keeping import Keeping
 from notifier.store.letters import Letters
 from notifier.store.migrate import migrate, revision
@@ -38,6 +39,7 @@ from notifier.store.relays import Relays
 from notifier.store.review import Review
 from notifier.store.together import Together
 from notifier.store.turns import Turns
+from notifier.store.workers import Workers
 
 __all__ = ["Store", "open_store"]
 
@@ -57,6 +59,7 @@ class Store(
     Feeds,
     Archive,
     Keeping,
+    Workers,
 ):
     """All domain verbs over one open database."""
 
@@ -64,6 +67,7 @@ class Store(
         self._database = database
         self._secret = secret
         self._turns = Turns(database)
+        self._jobs = Jobs(database)
         self._together = Together(self._commit)
 
     @property

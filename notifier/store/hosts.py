@@ -1,4 +1,8 @@
-"""Hosts: when each may be asked again, and what its robots.txt says to us. A restart forgets neither (G9)."""
+"""Hosts: when each may be asked again, and what its robots.txt says to us. A restart forgets neither (G9).
+
+On PostgreSQL a host is asked by one of all processes at a time: whoever enters it holds it until leaving it, or for
+HELD by the database's clock when it died there. On SQLite the one process sees to that by itself.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,15 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, func, or_, select, update
 
 from notifier.model import HostState
 from notifier.store import schema
 from notifier.store.engine import Database
+
+HELD = timedelta(seconds=150)  # longer than a turn is waited for, and a fetch lasts
+_UNKNOWN = {"reason": "", "robots": "", "crawl_delay": 0}  # of a host that was never asked
+_STATE = tuple(each for each in schema.host.c if not each.name.startswith("busy"))
 
 
 class Hosts:
@@ -22,7 +30,7 @@ class Hosts:
     async def host_state(self, host: str) -> HostState | None:
         """Return how we stand with a host, None when it was never asked."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select(schema.host).filter_by(host=host))).mappings().first()
+            row = (await connection.execute(select(*_STATE).filter_by(host=host))).mappings().first()
         return _host_state(row) if row else None
 
     async def keep_host(self, state: HostState) -> None:
@@ -33,11 +41,36 @@ class Hosts:
             change = self._database.insert(table).values(values)
             await connection.execute(change.on_conflict_do_update(index_elements=[table.c.host], set_=values))
 
+    async def enter_host(self, host: str, who: str) -> bool:
+        """Take the right to ask a host; False while another process has it."""
+        if self._database.is_sqlite:
+            return True
+        table, now = schema.host, func.clock_timestamp()
+        mine = {"busy_by": who, "busy_until": now + HELD}
+        async with self._database.write(alone=False) as connection:
+            new = self._database.insert(table).values(**_UNKNOWN, host=host).on_conflict_do_nothing()
+            free = or_(table.c.busy_until.is_(None), table.c.busy_until <= now)
+            taken = update(table).where(table.c.host == host, free).values(mine)
+            if (await connection.execute(taken)).rowcount:
+                return True
+            if not (await connection.execute(new)).rowcount:
+                return False
+            return bool((await connection.execute(taken)).rowcount)
+
+    async def leave_host(self, host: str, who: str) -> None:
+        """Give the right back."""
+        if self._database.is_sqlite:
+            return
+        table = schema.host
+        async with self._database.write(alone=False) as connection:
+            mine = table.c.host == host, table.c.busy_by == who
+            await connection.execute(update(table).where(*mine).values(busy_by=None, busy_until=None))
+
     async def resting_hosts(self, now: datetime) -> list[HostState]:
         """Return the hosts that are left alone for longer than the gap, by name."""
         table = schema.host
         async with self._database.read() as connection:
-            rows = await connection.execute(select(table).where(table.c.blocked_until > now).order_by(table.c.host))
+            rows = await connection.execute(select(*_STATE).where(table.c.blocked_until > now).order_by(table.c.host))
             return [_host_state(row) for row in rows.mappings()]
 
     async def resume_host(self, host: str, listings: Collection[str], now: datetime) -> bool:

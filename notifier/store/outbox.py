@@ -30,6 +30,7 @@ from notifier.store.score import went_well
 from notifier.store.settle import LONGEST_REPLY, return_papers, settle, spread
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
+from notifier.store.workers import SILENT
 
 UNDER_WAY = (OutboxState.CLAIMED, OutboxState.IN_DOUBT)
 NEXT_IN_LINE = timedelta(minutes=1)  # how long after the others a message comes over which the relay turned us away
@@ -185,6 +186,8 @@ class Outbox:
     async def free_lapsed(self, now: datetime, *, resend: bool) -> tuple[int, int]:
         """Do the same for messages whose lease lapsed: whoever held them could not say what became of them.
 
+        What a worker had claimed that fell silent is freed sooner; what it had under its final dot waits for the lease.
+
         What waits for a time further away than any that is given got it from a clock that was wrong: it is due now.
         """
         message = schema.message
@@ -194,7 +197,10 @@ class Outbox:
         if found:
             async with self._database.write() as connection:
                 await connection.execute(update(message).where(wrong).values(next_attempt_at=now))
-        return await self._free(now, message.c.lease_until <= now, resend)
+        lapsed = message.c.lease_until <= now
+        if not self._database.is_sqlite:
+            lapsed = or_(lapsed, and_(message.c.state == OutboxState.CLAIMED, message.c.owner.in_(SILENT)))
+        return await self._free(now, lapsed, resend)
 
     async def _free(self, now: datetime, which: ColumnElement[bool], resend: bool) -> tuple[int, int]:
         message = schema.message
@@ -203,7 +209,11 @@ class Outbox:
             if not (await connection.execute(select(message.c.id).where(under_way, which).limit(1))).first():
                 return 0, 0
         async with self._database.write() as connection:
-            rows = (await connection.execute(select(*FACTS).where(under_way, which))).all()
+            rows = (
+                await connection.execute(
+                    select(*FACTS).where(under_way, which).order_by(message.c.id).with_for_update()
+                )
+            ).all()
             for row in rows:
                 values: dict[str, Any] = {"owner": None, "lease_until": None, "next_attempt_at": now}
                 if row.state == OutboxState.CLAIMED:

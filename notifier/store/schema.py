@@ -108,6 +108,8 @@ host = Table(  # when a host may be asked again; what its robots.txt says to us
     Column("robots", Text, nullable=False),
     Column("crawl_delay", Integer, nullable=False),  # seconds
     Column("robots_until", Instant),
+    Column("busy_by", Text),  # the process that talks to it; see store/hosts.py
+    Column("busy_until", Instant),
 )
 
 alarm = Table(  # a trouble that the operator is told of, once a day
@@ -306,6 +308,33 @@ hit = Table(
 WAITING = text("state IN ('queued', 'deferred')")
 LETTER = text("kind <> 'digest'")
 WAITING_LETTER = text("kind <> 'digest' AND state IN ('queued', 'deferred')")
+
+batch = Table(  # the changes of a poll that some queries are still to be matched against; see store/shards.py
+    "batch",
+    metadata,
+    Column("poll_id", Id, ForeignKey("poll.id"), primary_key=True, autoincrement=False),
+    Column("changes", Text, nullable=False),
+)
+
+shard = Table(  # a run of queries that a batch is still to be matched against; digests wait for it
+    "shard",
+    metadata,
+    Column("poll_id", Id, ForeignKey("poll.id"), primary_key=True),
+    Column("first_query", Id, primary_key=True),
+    Column("last_query", Id, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+worker = Table(  # processes that share the work, by the database's clock; see store/workers.py
+    "worker",
+    metadata,
+    Column("owner", String(200), primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("relay", String(300), nullable=False),
+    Column("places", Integer, nullable=False),  # connections to the relay that it may hold
+    sqlite_with_rowid=False,
+)
 
 message = Table(
     "message",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, select, text
@@ -72,6 +72,7 @@ class Turns:
         ids = list((await connection.execute(text(_LETTER).bindparams(*times), limits)).scalars())
         if len(ids) >= limit:
             return ids
+        await self._queue_up(connection, pace)
         resting = await _paced(connection, pace, now)
         domains = [each for each in await self._domains(connection, times, limit - len(ids)) if each not in resting]
         if not domains:
@@ -105,6 +106,16 @@ class Turns:
             return behind
         first = await connection.execute(asked, {"after": "", "most": most - len(behind)})
         return behind + [each for each in first.scalars() if each not in behind]
+
+    async def _queue_up(self, connection: AsyncConnection, pace: Mapping[str, int]) -> None:
+        """Let no other claim look at the domains of limited rate until this one has taken its turns (PostgreSQL)."""
+        if not pace or self._database.is_sqlite:
+            return
+        table, long_ago = schema.domain, datetime(1970, 1, 1, tzinfo=UTC)
+        added = self._database.insert(table).on_conflict_do_nothing()
+        await connection.execute(added, [{"domain": each, "free_at": long_ago} for each in sorted(pace)])
+        mine = select(table.c.domain).where(table.c.domain.in_(list(pace))).order_by(table.c.domain)
+        await connection.execute(mine.with_for_update())
 
     async def _take_turns(self, connection: AsyncConnection, domain: str, free_at: datetime) -> None:
         """Record when the next message may leave for a domain."""

@@ -74,6 +74,8 @@ def upgrade() -> None:
         sa.Column("robots", sa.Text(), nullable=False),
         sa.Column("crawl_delay", sa.Integer(), nullable=False),
         sa.Column("robots_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("busy_by", sa.Text(), nullable=True),
+        sa.Column("busy_until", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("host", name=op.f("pk_host")),
     )
     op.create_table(
@@ -347,5 +349,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_sighting_paper_id")),
         sa.ForeignKeyConstraint(["poll_id"], ["poll.id"], name=op.f("fk_sighting_poll_id")),
         sa.PrimaryKeyConstraint("paper_id", "listing", name=op.f("pk_sighting")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "batch",
+        sa.Column("poll_id", ID, autoincrement=False, nullable=False),
+        sa.Column("changes", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["poll_id"], ["poll.id"], name=op.f("fk_batch_poll_id")),
+        sa.PrimaryKeyConstraint("poll_id", name=op.f("pk_batch")),
+    )
+    op.create_table(
+        "shard",
+        sa.Column("poll_id", ID, nullable=False),
+        sa.Column("first_query", ID, nullable=False),
+        sa.Column("last_query", ID, nullable=False),
+        sa.ForeignKeyConstraint(["poll_id"], ["poll.id"], name=op.f("fk_shard_poll_id")),
+        sa.PrimaryKeyConstraint("poll_id", "first_query", name=op.f("pk_shard")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "worker",
+        sa.Column("owner", sa.String(length=200), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("relay", sa.String(length=300), nullable=False),
+        sa.Column("places", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", name=op.f("pk_worker")),
         sqlite_with_rowid=False,
     )
