@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.servers.postgres import Cluster, cluster
+from tests.visit import told
 from tests.world import World, world
+
+__all__ = ["told"]  # a fixture of several modules
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -14,7 +14,6 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
-from starlette.requests import Request
 
 from notifier.model import Cadence, SubscriberState
 from notifier.store.wishes import KEPT
@@ -325,21 +324,26 @@ async def test_f117_no_link_is_ever_logged(here: Visit, caplog: pytest.LogCaptur
 # --- what nobody can do -----------------------------------------------------------------------------------------------
 
 
-def request(peer: str, *forwarded: str) -> Request:
-    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
-    return Request({"type": "http", "client": (peer, 1), "headers": headers})
-
-
 def test_f112_only_what_a_listed_proxy_wrote_says_who_visits() -> None:
     behind = Guard([ip_network("10.0.0.0/8"), ip_network("::1")])
-    assert Guard().visitor(request("192.0.2.1", "198.51.100.7")) == "192.0.2.1"
-    assert behind.visitor(request("192.0.2.1", "198.51.100.7")) == "192.0.2.1"
-    assert behind.visitor(request("10.0.0.1", "198.51.100.7")) == "198.51.100.7"
-    assert behind.visitor(request("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2")) == "198.51.100.7"
-    assert behind.visitor(request("10.0.0.1", "198.51.100.7", "nonsense")) == "10.0.0.1"
-    assert behind.visitor(request("::1", "2001:db8:1:2:3:4:5:6")) == "2001:db8:1:2::/64"
-    assert behind.visitor(request("2001:db8:1:2:ffff::")) == "2001:db8:1:2::/64"
-    assert behind.visitor(request("::ffff:192.0.2.1")) == "192.0.2.1"
+    assert Guard().visitor("192.0.2.1", "198.51.100.7") == "192.0.2.1"
+    assert behind.visitor("192.0.2.1", "198.51.100.7") == "192.0.2.1"
+    assert behind.visitor("10.0.0.1", "198.51.100.7") == "198.51.100.7"
+    assert behind.visitor("10.0.0.1", "203.0.113.9, 198.51.100.7, 10.0.0.2") == "198.51.100.7"
+    assert behind.visitor("10.0.0.1", "198.51.100.7,nonsense") == "10.0.0.1"
+    assert behind.visitor("::1", "2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64"
+    assert behind.visitor("2001:db8:1:2:ffff::", "") == "2001:db8:1:2::/64"
+    assert behind.visitor("::ffff:192.0.2.1", "") == "192.0.2.1"
+
+
+def test_f112_readers_of_feeds_are_told_apart_behind_a_listed_proxy_and_not_behind_another() -> None:
+    behind, alone = Guard([ip_network("10.0.0.0/8")]), Guard()
+    assert behind.household("10.0.0.1", "93.184.215.14") == "93.184.215.14"
+    assert behind.household("10.0.0.1", "192.168.1.7") is None
+    assert behind.household("10.0.0.1", "") is None
+    assert behind.household("2001:4860::7", "") == "2001:4860::/64"
+    assert alone.household("127.0.0.1", "93.184.215.14") is None, "anybody can write that"
+    assert alone.household("93.184.215.14", "192.168.1.7") == "93.184.215.14"
 
 
 async def test_f111_who_does_not_finish_a_request_is_hung_up_on(here: Visit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from notifier.daemon.opening import Running
 from notifier.model import Letter
 from notifier.web import Site, application
 from notifier.web.guard import Guard
-from notifier.web.patience import Patient
+from notifier.web.quick import quick
 from notifier.web.recent import Recent
 from notifier.web.site import Monitor
 
@@ -62,10 +62,11 @@ def site(running: Running, monitor: Monitor | None = None) -> Site:
 def server(running: Running, monitor: Monitor | None = None) -> Server:
     """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
     host, port = _split(running.config.web.listen)
+    shown = site(running, monitor)
     options = uvicorn.Config(
-        application(site(running, monitor)), host=host, port=port, log_config=None, access_log=False, lifespan="off",
+        application(shown), host=host, port=port, log_config=None, access_log=False, lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
-        http=Patient, ws="none",
+        http=quick(shown), ws="none",
     )  # fmt: skip
     logging.getLogger("uvicorn.access").disabled = True  # the paths of links are secrets
     return Server(options)

@@ -103,7 +103,10 @@ class Shelf:
         return changed
 
     async def copy(self, address: Address, format: FeedFormat) -> Copy:
-        """Return a copy of a feed that is up to date."""
+        """Return a copy of a feed that is up to date; of a public one the copy that is ready."""
+        ready = self.public.get(f"{address.path}.{format}") if address.page is None and not address.query else None
+        if ready:
+            return ready
         owner = await self._owner(address)
         poll = await self._newest_poll()
         kept = self._kept(address, format)

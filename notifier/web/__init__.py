@@ -58,7 +58,7 @@ def application(site: Site) -> ASGIApp:
     app.router.redirect_slashes = False  # it would build its redirect from the Host header
     app.state.site = site
     # Headed is outside of everything else, so that the answer to a fault of ours has the headers too.
-    return feeds.Ready(Headed(app), site)
+    return Headed(app)
 
 
 async def _error(request: Request, fault: Exception) -> Response:

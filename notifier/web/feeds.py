@@ -8,15 +8,14 @@
     ...?page=<n>                          an archive page (RFC 5005) of everything or of a listing
 
 A program gets the feed whatever it calls itself. Only a browser that says it is about to show a document
-(Sec-Fetch-Dest, Fetch Metadata) gets a page to read, under the same address. `Ready` answers for the public feeds in
-front of the application: a copy that is there needs no routing, no query and no rendering.
+(Sec-Fetch-Dest, Fetch Metadata) gets a page to read, under the same address. What is ready needs none of this: `quick`
+answers for it from the connection, with the `answer` that is made here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -25,7 +24,6 @@ from starlette.datastructures import URL, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from notifier import present
 from notifier.errors import Busy, CostlyQuery, NoSuchFeed, QueryError, RevokedFeed
@@ -33,8 +31,8 @@ from notifier.feed import MEDIA_TYPES, Outline, opml
 from notifier.model import FeedFormat, SubscriberId
 from notifier.publish import Address, Copy, Kind
 from notifier.query import canonical, parse
-from notifier.web.limits import HEADERS
-from notifier.web.pace import PRIVATE, PUBLIC, SEARCH, network
+from notifier.web.guard import seen
+from notifier.web.pace import PRIVATE, PUBLIC, SEARCH
 from notifier.web.site import Site, site_of
 
 MAX_AGE = 900  # seconds; listings change a few times a day
@@ -136,7 +134,8 @@ def _number(asked: QueryParams) -> int | None:
 
 def _keep_pace(site: Site, request: Request, address: Address) -> None:
     """Raise HTTPException 429 for a reader who asks too often."""
-    now, where = site.clock(), network(request.scope)
+    now = site.clock()
+    where = site.guard.household(*seen(request))
     wait = 0
     if address.kind is Kind.PRIVATE:
         wait = site.pace.take(PRIVATE, address.of, now)
@@ -156,8 +155,8 @@ _ARCHIVE = {**_PUBLIC, "cache-control": f"public, max-age={ARCHIVE_MAX_AGE}"}
 
 def answer(copy: Copy, asked: Mapping[bytes, bytes]) -> tuple[int, Headers, bytes]:
     """Return status, headers and body for a reader who asked with these headers."""
-    compressed = _takes_gzip(asked.get(b"accept-encoding", b""))
-    if _has_it(asked, copy):
+    compressed = takes_gzip(asked.get(b"accept-encoding", b""))
+    if has_it(asked, copy):
         return 304, _headers(copy, compressed=compressed), b""
     body = copy.gzipped if compressed else copy.body
     headers = [*_headers(copy, compressed=compressed), (b"content-length", str(len(body)).encode())]
@@ -180,7 +179,7 @@ def _headers(copy: Copy, *, compressed: bool) -> Headers:
     return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def _takes_gzip(accepted: bytes) -> bool:
+def takes_gzip(accepted: bytes) -> bool:
     """Tell whether an Accept-Encoding names gzip (RFC 9110 12.5.3); what cannot be read names nothing."""
     for each in accepted.lower().split(b",")[:32]:
         coding, _, weight = each.partition(b";")
@@ -189,7 +188,7 @@ def _takes_gzip(accepted: bytes) -> bool:
     return False
 
 
-def _has_it(asked: Mapping[bytes, bytes], copy: Copy) -> bool:
+def has_it(asked: Mapping[bytes, bytes], copy: Copy) -> bool:
     """Tell whether the reader's copy is current; If-None-Match wins over If-Modified-Since (RFC 9110 13.2.2)."""
     match = asked.get(b"if-none-match")
     if match is not None:
@@ -245,49 +244,3 @@ async def _page(request: Request, address: Address) -> Response:
     if private:
         headers["x-robots-tag"] = "noindex"
     return Response(html, media_type="text/html; charset=utf-8", headers=headers)
-
-
-# --- the ready ones ---------------------------------------------------------------------------------------------------
-
-_FIXED: Headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-
-
-@dataclass(slots=True)
-class Ready:
-    """Answers GET and HEAD for public feeds that are on the shelf; everything else is the application's."""
-
-    app: ASGIApp
-    site: Site
-    _heads: dict[tuple[str, bool, bool], tuple[Copy, Headers]] = field(default_factory=dict)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        copy = self._copy(scope)
-        asked = _named(scope["headers"]) if copy else {}
-        if copy is None or asked.keys() & {b"transfer-encoding", b"sec-fetch-dest"} or asked.get(b"content-length"):
-            await self.app(scope, receive, send)
-            return
-        if (where := network(scope)) is not None and self.site.pace.take(PUBLIC, where, self.site.clock()):
-            await self.app(scope, receive, send)  # which counts again, and says no
-            return
-        status, headers, body = self._answer(scope["path"], copy, asked)
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    def _copy(self, scope: Scope) -> Copy | None:
-        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or scope["query_string"]:
-            return None
-        return self.site.shelf.public.get(scope["path"])
-
-    def _answer(self, path: str, copy: Copy, asked: Mapping[bytes, bytes]) -> tuple[int, Headers, bytes]:
-        """Do what `answer` does, but make the headers once for each copy."""
-        compressed, known = _takes_gzip(asked.get(b"accept-encoding", b"")), _has_it(asked, copy)
-        kept = self._heads.get((path, compressed, known))
-        if kept is None or kept[0] is not copy:
-            _, headers, _ = answer(copy, {b"accept-encoding": b"gzip" if compressed else b""} | (
-                {b"if-none-match": b"*"} if known else {}))  # fmt: skip
-            kept = self._heads[path, compressed, known] = copy, [*headers, *_FIXED]
-        if known:
-            return 304, kept[1], b""
-        return 200, kept[1], copy.gzipped if compressed else copy.body

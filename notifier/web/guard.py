@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.requests import Request
@@ -57,28 +58,56 @@ class Guard:
             self._visitors.popitem(last=False)
         return bucket.take(VISITOR, now) or self._everybody.take(EVERYBODY, now)
 
-    def visitor(self, request: Request) -> str:
-        """Name who asks: an address, or the network that stands for one."""
-        peer = _address(request.client.host if request.client else "")
-        if peer is None:
-            return "nobody"
-        hops = [part for value in request.headers.getlist("x-forwarded-for") for part in value.split(",")]
-        while hops and self._is_proxy(peer):
+    def visitor(self, peer: str, forwarded: str) -> str:
+        """Name who asks: an address, or the network that stands for one. `forwarded` is X-Forwarded-For."""
+        found = self._trace(peer, forwarded)
+        return _network(found) if found else "nobody"
+
+    def household(self, peer: str, forwarded: str) -> str | None:
+        """Name who asks as `visitor` does, None for an address that is not global.
+
+        A loopback or private address is a proxy that the configuration does not name, or a home: any number of people.
+        """
+        if self.proxies or forwarded:
+            found = self._trace(peer, forwarded)
+            return _network(found) if found and found.is_global else None
+        return _household(peer)
+
+    def _trace(self, peer: str, forwarded: str) -> IPv4Address | IPv6Address | None:
+        """Return the address that asked first, as far as it can be believed."""
+        found = _address(peer)
+        hops = forwarded.split(",") if forwarded else []
+        while found and hops and self._is_proxy(found):
             before = _address(hops.pop())
             if before is None:
                 break
-            peer = before
-        if isinstance(peer, IPv6Address):
-            return str(ip_network((peer, IPV6_PREFIX), strict=False))
-        return str(peer)
+            found = before
+        return found
 
     def _is_proxy(self, peer: IPv4Address | IPv6Address) -> bool:
         return any(peer in network for network in self.proxies if network.version == peer.version)
 
 
+def seen(request: Request) -> tuple[str, str]:
+    """Return what a request says of who asks: the address of the connection, and X-Forwarded-For."""
+    return request.client.host if request.client else "", ",".join(request.headers.getlist("x-forwarded-for"))
+
+
+@lru_cache(maxsize=4096)
+def _household(peer: str) -> str | None:
+    found = _address(peer)
+    return _network(found) if found and found.is_global else None
+
+
+def _network(found: IPv4Address | IPv6Address) -> str:
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, IPV6_PREFIX), strict=False))
+    return str(found)
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        found = ip_address(text.strip().strip("[]"))
+        found = ip_address(text.strip().strip("[]").partition("%")[0])
     except ValueError:
         return None
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None

@@ -1,7 +1,8 @@
 """Patience with clients: how long one may take over its request before its connection is closed.
 
 uvicorn waits for ever for the first byte and for the end of the headers. Here both have HEADERS_WITHIN, however the
-bytes trickle in; a body has BODY_WITHIN (`limits`). Idle connections cost a file descriptor for that long, no more.
+bytes trickle in; a body has BODY_WITHIN (`limits`). A client that takes none of its answer for that long is hung up on
+too. Idle connections cost a file descriptor for that long, no more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ class Patient(H11Protocol):
     """HTTP/1.1 with a deadline for the headers."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _since = 0.0  # when the wait for a request began, by the clock of the loop
+    _busy = False  # whether a request is being answered
+    _unsent = 0  # bytes of an answer that waited to be taken when that was last looked at
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a request."""
@@ -39,13 +43,32 @@ class Patient(H11Protocol):
         self._stop()
         super().connection_lost(exc)
 
+    def rest(self) -> None:
+        """Begin the wait anew: a request was answered without the application."""
+        self._unset_keepalive_if_required()
+        self._since = self.loop.time()
+
     def _watch(self) -> None:
-        """Run the clock exactly while no request is being answered; more bytes of a request do not start it anew."""
+        """Begin to wait for a request when the last one is answered; more bytes of one do not start it anew."""
         cycle: Any = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._stop()
-        elif self._deadline is None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(HEADERS_WITHIN, self.transport.close)
+        busy = cycle is not None and not cycle.response_complete
+        if busy != self._busy:
+            self._busy, self._since = busy, self.loop.time()
+        if self._deadline is None and not self.transport.is_closing():
+            self._since = self.loop.time()
+            self._deadline = self.loop.call_later(HEADERS_WITHIN, self._expire)
+
+    def _expire(self) -> None:
+        """Hang up on who sends no request, and on who has taken nothing of an answer since the last look."""
+        left = self._since + HEADERS_WITHIN - self.loop.time()
+        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
+        if self._unsent and self._unsent == before:
+            self.transport.abort()
+        elif left <= 0 and not self._unsent and not self._busy:
+            self.transport.close()
+        else:
+            again = left if left > 0 and not self._unsent else HEADERS_WITHIN
+            self._deadline = self.loop.call_later(again, self._expire)
 
     def _stop(self) -> None:
         if self._deadline is not None:

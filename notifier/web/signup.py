@@ -31,6 +31,7 @@ from notifier.model import (
 )
 from notifier.query import parse
 from notifier.web.forms import fields, wish_of
+from notifier.web.guard import seen
 from notifier.web.pages import home_values
 from notifier.web.recent import Busy
 from notifier.web.render import message, page
@@ -98,7 +99,7 @@ async def confirm(request: Request) -> Response:
 async def _later(request: Request, task: BackgroundTask, trap: str) -> Response:
     """Give the neutral answer, and do the work behind it unless a machine or a crowd asked."""
     site = site_of(request)
-    wait = site.guard.take(site.guard.visitor(request), site.clock().timestamp())
+    wait = site.guard.take(site.guard.visitor(*seen(request)), site.clock().timestamp())
     if wait:
         return message(request, 429, {"retry-after": str(int(wait) + 1)})
     answer = await page(request, "asked", {})

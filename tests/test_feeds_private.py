@@ -1,0 +1,106 @@
+"""Private feeds: a secret address for each subscription and for each reader, which its owner may change."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from tests.visit import FORMATS, LATER, NEW, READER, Visit, ids, titles
+
+pytestmark = pytest.mark.both_databases
+
+
+async def test_each_subscription_has_a_private_feed_and_each_reader_one_of_all(told: Visit) -> None:
+    everything, ferries, harbours = await told.private()
+    for form in FORMATS:
+        found = [titles(await told.client.get(told.path(feed, form))) for feed in (everything, ferries, harbours)]
+        assert [sorted(each) for each in found] == [sorted(NEW), [NEW[1]], [NEW[0]]]
+
+
+async def test_a_private_feed_says_why_a_paper_is_there(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    (item,) = (await told.client.get(told.path(ferries, "json"))).json()["items"]
+    assert "<p>matches: ferries</p>" in item["content_html"]
+    assert "<mark>ferries</mark>" in item["content_html"]
+
+
+async def test_a_subscription_without_mail_is_read_as_a_feed(told: Visit) -> None:
+    _, _, harbours = await told.private()
+    await told.news(LATER)
+    assert titles(await told.client.get(told.path(harbours))) == [LATER, NEW[0]]
+    assert all(LATER not in str(mail) for mail in told.world.mails(READER))
+
+
+async def test_the_mail_links_the_feed_of_its_reader(told: Visit) -> None:
+    (mail,) = told.world.mails(READER)
+    body = mail.get_body(("plain",))
+    assert body
+    (link,) = re.findall(r"http\S+/feeds/private/\S+", body.get_content())
+    assert sorted(titles(await told.client.get(told.site.here(link)))) == sorted(NEW)
+
+
+async def test_f117_a_new_address_ends_the_old_one_at_once(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    old = told.path(ferries)
+    before = await told.client.get(old)
+    assert before.status_code == 200
+    await told.site.running.store.rotate_feed(ferries.seed)
+    _, rotated, _ = await told.private()
+    assert (await told.client.get(old)).status_code == 410
+    assert (await told.client.get(old, headers={"If-None-Match": before.headers["etag"]})).status_code == 410
+    after = await told.client.get(told.path(rotated))
+    assert (after.status_code, ids(after)) == (200, ids(before))
+
+
+async def test_f117_an_address_that_never_was_is_not_there_whatever_is_wrong_with_it(told: Visit) -> None:
+    everything, *_ = await told.private()
+    link = told.site.running.store.link("feed", everything.seed)
+    unsubscribe = told.site.running.store.link("unsubscribe", everything.seed)
+    digit = "0" if link[-1] != "0" else "1"
+    forged = [link[:-1] + digit, link[:-1], link[:40], link + "0", link.upper(), digit + link[1:], "0" * 72, "", "x"]
+    for each in [*forged, unsubscribe]:
+        got = await told.client.get(f"/feeds/private/{each}.atom")
+        assert got.status_code == 404, each
+        assert "etag" not in got.headers
+    assert (await told.client.get(f"/feeds/private/{link}.pdf")).status_code == 404
+
+
+async def test_f117_a_private_feed_is_kept_from_caches_search_engines_and_referrers(told: Visit) -> None:
+    everything, *_ = await told.private()
+    got = await told.client.get(told.path(everything))
+    assert got.headers["cache-control"] == "private, max-age=900"
+    assert got.headers["x-robots-tag"] == "noindex"
+    assert got.headers["referrer-policy"] == "no-referrer"
+    assert not {"link", "access-control-allow-origin", "set-cookie"} & set(got.headers)
+    assert READER.encode() not in got.content
+
+
+async def test_an_ended_subscription_ends_its_feed_and_leaves_the_feed_of_all(told: Visit) -> None:
+    everything, ferries, harbours = await told.private()
+    await told.site.running.store.unsubscribe(READER, told.world.now)
+    paths = [told.path(each) for each in (everything, ferries, harbours)]
+    assert [(await told.client.get(path)).status_code for path in paths] == [200, 200, 200], "it ends mail, not feeds"
+
+
+async def test_all_feeds_of_a_reader_are_one_list_for_a_reader_program(told: Visit) -> None:
+    everything, ferries, harbours = await told.private()
+    got = await told.client.get(told.path(everything, "opml"))
+    assert got.headers["content-type"] == "text/x-opml; charset=utf-8"
+    base = told.site.running.config.base_url
+    assert re.findall(r'xmlUrl="([^"]+)"', got.text) == [
+        base + told.path(each) for each in (everything, ferries, harbours)
+    ]
+    assert re.findall(r' text="([^"]+)"', got.text) == ["My papers", "ferries", "harbours"]
+    assert (await told.client.get(told.path(ferries, "opml"))).status_code == 404
+
+
+async def test_f117_over_polling_a_private_feed_is_told_when_to_come_back(told: Visit) -> None:
+    everything, ferries, _ = await told.private()
+    answers = [await told.client.get(told.path(everything)) for _ in range(31)]
+    assert [each.status_code for each in answers] == [200] * 30 + [429]
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 120
+    assert (await told.client.get(told.path(ferries))).status_code == 200, "another feed has a count of its own"
+    told.world.now += timedelta(minutes=2)
+    assert (await told.client.get(told.path(everything))).status_code == 200

@@ -1,0 +1,115 @@
+"""Feeds straight from the connection: the same answers as the long way, and nothing odd is read on the short one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from notifier.web import patience
+from tests.test_web import raw
+from tests.visit import Visit
+
+LONG = "Trailer: x"  # a header that a feed does not depend on, and that makes a request no plain one
+
+
+def request(*headers: str, method: str = "GET", target: str = "/feeds/all.atom") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", *headers, "", ""]).encode("latin-1")
+
+
+async def asked(told: Visit, sent: Sequence[bytes], most: int = 1) -> list[tuple[bytes, set[bytes], bytes]]:
+    """Send these pieces over one connection; return status line, other lines and body of each answer, without dates."""
+    port = int(told.site.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in sent:
+        writer.write(piece)
+        await writer.drain()
+    found = []
+    head_only = b"HEAD " in b"".join(sent)
+    while len(found) < most:
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).strip().split(b"\r\n")
+        length = next((int(line[15:]) for line in lines if line.lower().startswith(b"content-length:")), 0)
+        body = await reader.readexactly(0 if head_only else length)
+        found.append((status, {line for line in lines if not line.startswith(b"date: ")}, body))
+    writer.close()
+    return found
+
+
+@pytest.fixture
+async def ready(told: Visit) -> Visit:
+    """The site with its public feeds on the shelf, as the daemon has them after its first step."""
+    await told.site.running.shelf.refresh()
+    return told
+
+
+async def etag(told: Visit) -> str:
+    return str((await told.client.get("/feeds/all.atom")).headers["etag"])
+
+
+async def test_the_short_and_the_long_way_give_the_same_answer(ready: Visit) -> None:
+    known = f"If-None-Match: {await etag(ready)}"
+    counted = ready.site.server.server_state.total_requests
+    for headers in ([], ["Accept-Encoding: gzip"], [known], [known, "Accept-Encoding: gzip"], ["if-none-match: *"]):
+        for method in ("GET", "HEAD"):
+            short = await asked(ready, [request(*headers, method=method)])
+            long = await asked(ready, [request(*headers, LONG, method=method)])
+            assert short == long, (method, headers)
+            assert short[0][0] == (b"HTTP/1.1 304 Not Modified" if "atch: " in str(headers) else b"HTTP/1.1 200 OK")
+    assert ready.site.server.server_state.total_requests == counted + 20
+
+
+async def test_requests_that_come_in_pieces_or_together_are_all_answered_in_order(ready: Visit) -> None:
+    one = request()
+    whole = await asked(ready, [one])
+    assert await asked(ready, [one[:30], one[30:]]) == whole
+    assert await asked(ready, [one[:-2], one[-2:]]) == whole
+    assert await asked(ready, [one * 3], 3) == whole * 3
+    both = await asked(ready, [one + request(target="/healthz") + one], 3)
+    assert [both[0], both[2]] == whole * 2
+    assert both[1][2] == b"ok\n"
+    assert await asked(ready, [one, request("Content-Length: 1"), b"x", one], 3) == whole * 3
+
+
+async def test_what_is_no_request_is_refused_as_it_is_everywhere(ready: Visit) -> None:
+    for odd in (
+        b"GET /feeds/all.atom HTTP/1.1\r\n\r\n",  # no Host
+        b"GET /feeds/all.atom HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET /feeds/all.atom HTTP/1.1\r\nHost: x\r\nX y: z\r\n\r\n",
+        b"GET /feeds/all.atom HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n",
+        b"GET  /feeds/all.atom HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /feeds/all.atom\r\n\r\n",
+        b"GET /feeds/all.atom HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ):
+        assert (await raw(ready.site, odd)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 200 OK\r\n")), odd
+    smuggled = request("Transfer-Encoding: chunked", "Content-Length: 4")[:-2] + b"\r\n0\r\n\r\n"
+    got = await raw(ready.site, smuggled + request(target="/healthz"))
+    assert b"ok\n" not in got or got.count(b"HTTP/1.1 ") == 2
+
+
+async def test_who_wants_the_connection_closed_is_told_so(ready: Visit) -> None:
+    got = await raw(ready.site, request("Connection: close"))
+    assert re.search(rb"\r\nconnection: close\r\n", got)
+    assert got.endswith(b"</feed>\n")
+
+
+async def test_f111_who_takes_no_answer_is_hung_up_on_and_costs_one_feed_at_a_time(
+    ready: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "HEADERS_WITHIN", 0.2)
+    copy = ready.site.running.shelf.public["/feeds/all.atom"]
+    ready.site.running.shelf.public["/feeds/all.atom"] = type(copy)(
+        **{name: getattr(copy, name) for name in copy.__slots__} | {"body": bytes(30_000_000)}
+    )
+    port = int(ready.site.url.rpartition(":")[2])
+    _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    for _ in range(50):
+        writer.write(request())
+    while not ready.site.server.server_state.connections:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    mine = max(ready.site.server.server_state.connections, key=lambda each: each.transport.get_write_buffer_size())
+    while not mine.transport.is_closing():
+        assert mine.transport.get_write_buffer_size() <= 61_000_000
+        await asyncio.sleep(0.01)
+    writer.close()
