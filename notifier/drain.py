@@ -6,6 +6,9 @@ One message goes first; once the relay has answered it, the other places open. A
 talk to us closes; when the last one closes, the relay rests and is asked again with one message (the circuit breaker,
 `store.relays`). Nothing is in memory but a few claimed batches, however many messages wait. A drain ends after a
 while although messages wait, so that queueing and publishing have their turn: `Drained.more` says so.
+
+When the database cannot be written, the answer to what was offered stays in memory (`Desk.left`), and is stored before
+the next drain offers anything: what the relay took is not sent twice because a disk was full.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from notifier import log
 from notifier.compose import compose
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest
-from notifier.errors import AddressError, NotifierError, RelayTrouble
+from notifier.errors import AddressError, NotifierError, RelayTrouble, Unwritable
 from notifier.fragments import Fragments
 from notifier.line import Item, Line
-from notifier.model import Envelope, OutboxState, QueuedMessage
+from notifier.model import Envelope, OutboxId, OutboxState, QueuedMessage, Reply
 from notifier.retry import PERMANENT_REST
 from notifier.store import Store
 from notifier.templates import Templates
@@ -40,7 +43,8 @@ class Desk:
     """What sending needs: where mail goes, what it says, and who we are among the processes of this database.
 
     `relay_name` is what a relay's rests are remembered under. `per_domain` is how many messages may be under way to
-    one recipient domain, `pace` how many a minute may go to some of them.
+    one recipient domain, `pace` how many a minute may go to some of them. `left` are messages of a drain that could not
+    store what became of them: the relay's reply, or None for one that was not offered.
     """
 
     store: Store
@@ -55,6 +59,7 @@ class Desk:
     relay_name: str = "relay"
     per_domain: int = PER_DOMAIN
     pace: Mapping[str, int] = field(default_factory=dict)
+    left: dict[OutboxId, Reply | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     The processes of one database share the places at the relay; a drain that gets none does nothing, and says `more`.
     """
     now = desk.clock()
+    await _store_what_was_left(desk, now)
     await desk.store.free_lapsed(now, resend=desk.resend)
     rest = await desk.store.resting(desk.relay_name)
     if rest is not None and now < rest.until <= now + PERMANENT_REST:
@@ -89,6 +95,16 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
         with contextlib.suppress(Exception):  # they lapse by themselves; what ended the drain says more
             await desk.store.give_places(desk.owner)
     return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
+
+
+async def _store_what_was_left(desk: Desk, now: datetime) -> None:
+    """Store what became of messages when that could not be stored. Raises Unwritable where it still cannot."""
+    for number, reply in list(desk.left.items()):
+        if reply is None:
+            await desk.store.release([number], desk.owner)
+        else:
+            await desk.store.settle(number, reply, now, resend=desk.resend)
+        del desk.left[number]
 
 
 class _WithdrawnError(NotifierError):
@@ -109,12 +125,19 @@ class _Drain:
         self._open = 1  # places at which the relay talks to us
         self._fault: Exception | None = None
         self._ends_at = asyncio.get_running_loop().time() + ROUND
+        self._mine: dict[OutboxId, Reply | None] = {}  # claimed, and what became of them is not stored yet
         self.states: Counter[OutboxState] = Counter()
         self.paused_until: datetime | None = None
         self.more = False
 
     async def run(self) -> None:
         """Raises what the database raised, once what is under way has ended."""
+        try:
+            await self._run()
+        finally:
+            self._desk.left.update(self._mine)
+
+    async def _run(self) -> None:
         if self._rests and not await self._desk.store.probe(self._desk.relay_name, self._desk.clock()):
             return
         ready = await self._composed(await self._claimed(1 if self._rests else CLAIM))
@@ -153,6 +176,8 @@ class _Drain:
             await self._desk.store.postpone(numbers, self._desk.owner, self.paused_until, "the relay rests")
         elif numbers:
             await self._desk.store.release(numbers, self._desk.owner)
+        for number in numbers:
+            self._mine.pop(number, None)
 
     # --- one end of the line: claim and compose, a batch ahead of the places ---
 
@@ -179,6 +204,7 @@ class _Drain:
         messages = await desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
         if self._left is not None and not suspects:
             self._left -= len(messages)
+        self._mine.update((message.outbox_id, None) for message in messages)
         return messages
 
     async def _composed(self, messages: Sequence[QueuedMessage]) -> list[Item]:
@@ -190,6 +216,7 @@ class _Drain:
             except Exception as fault:
                 log.compose_failed(message.recipient, message.message_id, fault)
                 await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
+                self._mine.pop(message.outbox_id, None)
                 self.states[OutboxState.HELD] += 1
             await asyncio.sleep(0)  # the places have their turn
         await desk.store.keep([(message.outbox_id, content) for message, content in ready if message.content is None])
@@ -230,13 +257,17 @@ class _Drain:
                 self.paused_until = now  # nobody else records it too
                 self.paused_until = await desk.store.relay_failed(desk.relay_name, trouble, now)
             state = await desk.store.turned_away(message.outbox_id, self.paused_until or now, str(trouble), now)
+            self._mine.pop(message.outbox_id, None)
             if state is not OutboxState.DEFERRED:
                 self.states[state] += 1
             return False
+        except Unwritable:
+            raise
         except Exception as fault:  # of no kind we know: this message waits, the others leave
             log.step_failed(f"offer {message.message_id}", fault)
             now = desk.clock()
             state = await desk.store.turned_away(message.outbox_id, now, repr(fault), now)
+        self._mine.pop(message.outbox_id, None)
         if state is not None:
             self.states[state] += 1
         return True
@@ -251,7 +282,7 @@ class _Drain:
 
         envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
         try:
-            reply = await desk.relay.offer(envelope, in_doubt)
+            reply = self._mine[message.outbox_id] = await desk.relay.offer(envelope, in_doubt)
         except _WithdrawnError:
             log.withdrawn(message.recipient, message.message_id)
             return None

@@ -97,6 +97,10 @@ class DatabaseInUse(StoreError):
         super().__init__(f"{path} is in use by {holder}: stop that process first, or use another database")
 
 
+class Unwritable(StoreError):
+    """Nothing can be stored now: the disk is full, failing or read-only. What was asked for was not done."""
+
+
 class NoSuchFeed(NotifierError):
     """An address that never opened a private feed; only its first letters are kept, for the log."""
 

@@ -223,6 +223,15 @@ def well_again() -> None:
     _event(logging.INFO, "well_again")
 
 
+def unwritable(reason: str) -> None:
+    """The disk is full, failing or read-only: what is there is served, and everything else waits."""
+    _event(logging.ERROR, "unwritable", reason=reason, effect="nothing is polled or sent until it can be stored")
+
+
+def writable_again() -> None:
+    _event(logging.INFO, "writable_again")
+
+
 def clock_set_back() -> None:
     """The bell had been set for a time that is far ahead now."""
     _event(logging.WARNING, "clock_set_back", effect="the steps are rung now")

@@ -18,7 +18,7 @@ from notifier import log
 from notifier.backfill import MOST_TRIES
 from notifier.digest import Letterhead
 from notifier.drain import Desk, Drained, drain_outbox
-from notifier.errors import FetchError, PageError
+from notifier.errors import FetchError, PageError, Unwritable
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
 from notifier.letter import compose_letter
 from notifier.model import (
@@ -51,6 +51,8 @@ async def poll(listing: Listing, intake: Intake, now: datetime) -> Poll:
         return await record(listing, intake, batch, state, now, validators=validators)
     except (FetchError, PageError) as trouble:
         return await record_failure(listing, intake, state, trouble, now)
+    except Unwritable:
+        raise
     except Exception as fault:  # of no kind we know: this listing rests and says so, the others go on
         log.step_failed(f"poll {listing.name}", fault)
         return await record_failure(listing, intake, state, PageError(f"unexpected: {fault!r}"[:300]), now)

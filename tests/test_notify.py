@@ -157,7 +157,9 @@ def watched(*pulses: Pulse, database: object = None) -> Watch:
     async def says() -> str:
         return ""
 
-    return Watch(pulses=pulses, database=answer, says=says, wake=lambda: None)
+    return Watch(
+        pulses=pulses, database=answer, says=says, wake=lambda: None, unwritable=lambda: "", store_something=says
+    )
 
 
 async def test_p18_a_step_that_does_not_move_or_is_not_rung_is_trouble() -> None:

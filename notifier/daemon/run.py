@@ -26,7 +26,7 @@ from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
-from notifier.errors import ConfigError, NotifierError
+from notifier.errors import ConfigError, NotifierError, Unwritable
 from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.templates import Templates
@@ -99,12 +99,14 @@ async def _serve(
     watched = Watch(
         pulses=pulses, database=running.store.depth, says=lambda: _says(running, told),
         wake=lambda: _wake(scheduler, running.clock()),
+        unwritable=lambda: running.store.unwritable,
+        store_something=lambda: running.store.ensure_writable(running.clock()),
     )  # fmt: skip
     metrics = Metrics()
     serving = server(running, _monitor(running, watched, metrics))
     log.heard.append(metrics.hear)
     work = [
-        asyncio.create_task(_forever(*each, stop), name=each[0].name)
+        asyncio.create_task(_forever(*each, stop, watched.unwritable), name=each[0].name)
         for each in zip(all_steps, bells, pulses, strict=True)
     ]
     # uvicorn closes the sockets that it serves: it gets copies.
@@ -172,15 +174,25 @@ def _wake(scheduler: AsyncIOScheduler, now: datetime) -> None:
             job.modify(next_run_time=now)
 
 
-async def _forever(step: Step, bell: asyncio.Event, pulse: Pulse, stop: asyncio.Event) -> None:
-    """Do the step at every ring until told to stop; a step that fails is logged and tried at the next ring."""
+async def _forever(
+    step: Step, bell: asyncio.Event, pulse: Pulse, stop: asyncio.Event, unwritable: Callable[[], str]
+) -> None:
+    """Do the step at every ring until told to stop; a step that fails is logged and tried at the next ring.
+
+    While nothing can be stored nothing is done: no site is asked, and no mail leaves, that could not be noted. The
+    watch says so, and tries to store something until it can.
+    """
     while not stop.is_set():
         await bell.wait()
         bell.clear()
         if stop.is_set():
             return
+        if unwritable():
+            continue
         try:
             await pulse.during(step.work())
+        except Unwritable:
+            continue
         except Exception as fault:
             log.step_failed(step.name, fault)
 
@@ -201,6 +213,8 @@ async def _says(running: Running, told: Told) -> str:
     if await running.store.mail_held() is not None:
         held += ", no mail leaves until `notifier release`"
     refused = "the new configuration cannot be used, the old one stays: see the log; " if told.refused else ""
+    if running.store.unwritable:
+        refused += f"{running.store.unwritable}: pages and feeds are served, nothing else is done; "
     return f"{refused}{last}; {waiting} messages wait{held}"
 
 

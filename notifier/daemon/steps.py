@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from notifier import log, pipeline
 from notifier.daemon.opening import Running
 from notifier.daemon.trouble import look_for_trouble
-from notifier.errors import MailboxTrouble
+from notifier.errors import MailboxTrouble, Unwritable
 from notifier.fetch import host_of
 from notifier.intake_mail import intake_mail
 from notifier.model import Listing, ListingState, OutboxState, Poll
@@ -120,7 +120,9 @@ async def poll_due(running: Running) -> None:
     async def poll(listing: Listing) -> bool:
         try:
             await _poll(running, listing)
-        except Exception as fault:  # the database, a full disk: the other listings may fare better
+        except Unwritable:
+            return True
+        except Exception as fault:  # the database: the other listings may fare better
             log.step_failed(f"poll {listing.name}", fault)
         return running.clock() >= until
 

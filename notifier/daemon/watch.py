@@ -9,6 +9,7 @@ clock may be set to anything.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 
 from notifier import log
 from notifier.daemon import notify
+from notifier.errors import NotifierError
 
 EVERY = 5.0  # seconds between two looks where no watchdog asks for more
 MOST_LAG = 10.0  # seconds that a sleep may end late, again and again
@@ -66,6 +68,8 @@ class Watch:
     database: Callable[[], Awaitable[object]]
     says: Callable[[], Awaitable[str]]
     wake: Callable[[], None]
+    unwritable: Callable[[], str]
+    store_something: Callable[[], Awaitable[object]]
     lag: float = 0.0
     troubles: tuple[str, ...] = ()
 
@@ -73,7 +77,7 @@ class Watch:
 async def watch(watched: Watch, stop: asyncio.Event) -> None:
     """Look again and again, and pat the watchdog after each look that found nothing wrong."""
     every = min(EVERY, (notify.watchdog_seconds() or EVERY * 3) / 3)
-    said = ""
+    said = unwritable = ""
     log.heard.append(_moved)
     try:
         while not stop.is_set():
@@ -83,6 +87,7 @@ async def watch(watched: Watch, stop: asyncio.Event) -> None:
             if troubles != watched.troubles:
                 log.unwell(troubles) if troubles else log.well_again()
             watched.troubles = troubles
+            unwritable = await _look_at_disk(watched, unwritable)
             text = "; ".join(troubles) if troubles else await _says(watched)
             if text != said:
                 notify.status(text)
@@ -108,6 +113,17 @@ async def look(watched: Watch) -> tuple[str, ...]:
     except Exception as fault:
         troubles.append(f"the database: {type(fault).__name__}: {fault}"[:300])
     return tuple(troubles)
+
+
+async def _look_at_disk(watched: Watch, before: str) -> str:
+    """Say when nothing can be stored, and when it can again. No reason to be started anew: it would be no better."""
+    if before and watched.unwritable():
+        with contextlib.suppress(NotifierError):
+            await watched.store_something()
+    now = watched.unwritable()
+    if now != before:
+        log.unwritable(now) if now else log.writable_again()
+    return now
 
 
 async def _says(watched: Watch) -> str:

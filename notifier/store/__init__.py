@@ -80,6 +80,11 @@ class Store(
         """Where the database is, for people; a password in its URL is hidden."""
         return self._database.place
 
+    @property
+    def unwritable(self) -> str:
+        """Why nothing can be stored now; "" when all is well."""
+        return self._database.unwritable
+
 
 @asynccontextmanager
 async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:

@@ -5,6 +5,9 @@ IMMEDIATE, because one that reads first and then writes fails at once when anoth
 time within the process, `busy_timeout` against other processes. The lock that lets one pipeline run per database is
 the kernel's (flock): it cannot go stale.
 
+A disk that is full, failing or read-only raises Unwritable: the transaction is rolled back, reading goes on, and the
+next one is tried as if nothing had been; `unwritable` says why until `Store.ensure_writable` could store something.
+
 PostgreSQL (the extra `postgres`): a writing transaction that decides from what it read is alone among all processes,
 as on SQLite, by an advisory lock that ends with it; those that touch only rows they hold locks on run side by side.
 """
@@ -27,13 +30,16 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from notifier.errors import DatabaseInUse, StoreError
+from notifier.errors import DatabaseInUse, StoreError, Unwritable
 from notifier.files import own_as_folder
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
 CONNECTIONS = 10  # to PostgreSQL, and as many again in a rush
 PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
 WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their ids, too, and a cursor skips none
+# What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
+SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
+POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
 NO_TABLES = ("no such table", 'relation "')  # the words of SQLite and of PostgreSQL
 
 
@@ -46,6 +52,7 @@ class Database:
         self._engine = _engine(self)
         self._writer = asyncio.Lock()
         self._lock: IO[str] | None = None
+        self.unwritable = ""  # why a transaction could not be stored; "" again when a trial could
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,16 +75,21 @@ class Database:
         It is the only writer of the database while it lasts. With `alone` false, for what touches only rows that it
         locks, writers of PostgreSQL do not wait for each other; SQLite has one at a time in any case.
         """
-        async with self._writer if self.is_sqlite else nullcontext(), self._engine.connect() as plain:
-            connection = await plain.execution_options(writes=True)
+        async with self._writer if self.is_sqlite else nullcontext():
             try:
-                async with connection.begin():
-                    if alone and not self.is_sqlite:
-                        await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
-                    yield connection
+                async with self._engine.connect() as plain:
+                    connection = await plain.execution_options(writes=True)
+                    async with connection.begin():
+                        if alone and not self.is_sqlite:
+                            await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+                        yield connection
             except DBAPIError as trouble:
                 if any(words in str(trouble.orig) for words in NO_TABLES):
                     raise StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`") from None
+                reason = _why_unwritable(trouble.orig)
+                if reason:
+                    self.unwritable = f"{self.place} cannot be written: {reason}"
+                    raise Unwritable(self.unwritable) from None
                 raise
 
     @property
@@ -140,6 +152,14 @@ async def execute_rows(
     else:
         order = [place[name] for name in compiled.positiontup]
         await connection.exec_driver_sql(str(compiled), [tuple(row[number] for number in order) for row in rows])
+
+
+def _why_unwritable(fault: BaseException | None) -> str:
+    """Return why the database's own error means that nothing can be stored; "" when it means something else."""
+    code = getattr(fault, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return SQLITE_UNWRITABLE.get(code & 0xFF, "")
+    return POSTGRESQL_UNWRITABLE.get(str(getattr(fault, "sqlstate", "")), "")
 
 
 def _engine(database: Database) -> AsyncEngine:

@@ -13,6 +13,7 @@ from notifier.store import schema
 from notifier.store.engine import Database
 
 AT_ONCE = 5_000  # rows in one transaction, so that nothing else waits long
+TRIAL = 500_000  # bytes that must find room after a full disk, before anything else is tried
 DULL = (Outcome.QUIET, Outcome.WAITING, Outcome.STALE, Outcome.FAILED)  # polls that brought nothing
 
 
@@ -46,6 +47,22 @@ class Keeping:
         async with self._database.write() as connection:
             done = await connection.execute(delete(schema.setting).where(schema.setting.c.key == "hold"))
         return bool(done.rowcount)
+
+    async def ensure_writable(self, now: datetime) -> None:
+        """Store that we tried to store something. Raises Unwritable; takes as long for everybody who asks.
+
+        After a failure more is tried than a stamp: a disk may have room for that and for nothing else.
+        """
+        if self._database.unwritable:
+            await self._try(now.isoformat().ljust(TRIAL))
+            self._database.unwritable = ""
+        await self._try(now.isoformat())
+
+    async def _try(self, value: str) -> None:
+        row = {"key": "tried", "value": value}
+        async with self._database.write() as connection:
+            tried = self._database.insert(schema.setting).values(row)
+            await connection.execute(tried.on_conflict_do_update(index_elements=["key"], set_=row))
 
     async def figures(self, now: datetime) -> Figures:
         """Return the age of what waits, deferred messages by the code of the last reply, and bounces by kind."""

@@ -14,12 +14,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from notifier.errors import Unwritable
 from notifier.web import feeds, leaving, mailcopy, manage, monitor, pages, signup
 from notifier.web.limits import Bounded, Crowded, Headed
 from notifier.web.render import message
 from notifier.web.site import Site
 
 __all__ = ["Site", "application"]
+
+FULL_DISK_RETRY = 300  # seconds after which to ask again
 
 
 def application(site: Site) -> ASGIApp:
@@ -53,12 +56,18 @@ def application(site: Site) -> ASGIApp:
             Route("/weekly/{link}", leaving.weekly, methods=["POST"], name="weekly"),
         ],
         middleware=[Middleware(Crowded), Middleware(Bounded)],
-        exception_handlers={HTTPException: _error, Exception: _error},
+        exception_handlers={HTTPException: _error, Unwritable: _unwritable, Exception: _error},
     )
     app.router.redirect_slashes = False  # it would build its redirect from the Host header
     app.state.site = site
     # Headed is outside of everything else, so that the answer to a fault of ours has the headers too.
     return Headed(app)
+
+
+async def _unwritable(request: Request, _fault: Exception) -> Response:
+    """Say that what was asked for was not done, and when to ask again: the disk takes no more."""
+    words = "Nothing can be stored right now, so nothing was changed. Please try again in some minutes."
+    return message(request, 503, {"retry-after": str(FULL_DISK_RETRY)}, words)
 
 
 async def _error(request: Request, fault: Exception) -> Response:

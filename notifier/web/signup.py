@@ -102,6 +102,7 @@ async def _later(request: Request, task: BackgroundTask, trap: str) -> Response:
     wait = site.guard.take(site.guard.visitor(*seen(request)), site.clock().timestamp())
     if wait:
         return message(request, 429, {"retry-after": str(int(wait) + 1)})
+    await site.store.ensure_writable(site.clock())  # else the answer would say what cannot be done
     answer = await page(request, "asked", {})
     answer.headers["connection"] = "close"
     if not trap:
