@@ -316,7 +316,10 @@ def clean(text: str, limit: int = 20_000) -> str:
 
 def tidy(text: str, limit: int) -> str:
     """Do what `clean` does, but keep a space at either end: pieces of one text are cleaned one by one."""
-    kept = COMBINING.sub(r"\1", BREAKS.sub(" ", DROPPED.sub("", text)))
+    plain = text.isprintable() and "  " not in text  # as stored text is: nothing to drop and no line to break
+    kept = text if plain else BREAKS.sub(" ", DROPPED.sub("", text))
+    if not kept.isascii():
+        kept = COMBINING.sub(r"\1", kept)
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
 
 

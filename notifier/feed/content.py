@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 
 from notifier import present
@@ -12,6 +13,7 @@ ABSTRACT_MAX = 2_400  # characters of an abstract; arXiv allows 1,920
 FEED_ABSTRACTS_MAX = 200_000  # characters of all abstracts of a feed: it stays below 500 kB
 SUMMARY_MAX = 280
 AUTHORS_MAX = 30  # named in one item; a collaboration has thousands
+KEPT = 300  # items whose HTML is kept: every form of a feed has it, and most items are in the next feed, too
 NAME = "Paper alerts"  # who speaks where a standard wants an author, and an item has none
 
 
@@ -61,6 +63,7 @@ def summary(item: FeedItem) -> str:
     return present.clean(item.paper.abstract, SUMMARY_MAX)
 
 
+@lru_cache(KEPT)
 def html(item: FeedItem, room: int = ABSTRACT_MAX) -> str:
     """Return the HTML of an item: authors, where it is from, why it is here, the abstract with its marks, links."""
     shown = present.paper(item.paper, item.marks, item.labels)
