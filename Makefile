@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 AXE_VERSION := 4.10.3
 AXE := build/node_modules/axe-core/axe.min.js
 
@@ -17,10 +18,10 @@ demo: $(READY) ## run the main job on sample pages: mail, feed and pages end up 
 	@$(BIN)/notifier demo --folder $(DEMO)
 
 test: $(READY) counterparts $(AXE) ## set up and run all tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: $(READY) counterparts ## the tests without the slow ones
-	$(BIN)/pytest -m "not slow and not browser" $(ARGS)
+	$(BIN)/pytest -m "not slow and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
 torture: $(READY) ## kill the program at random moments: make torture KILLS=5000
 	KILLS=$(or $(KILLS),200) $(BIN)/pytest tests/test_daemon.py -k f069 --timeout 0 -s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,28 @@ def captures() -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sqlite-only", action="store_true", help="leave PostgreSQL out, on a machine without it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no worker waits for the last; a machine or a browser has one worker."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        for shared in ("systemd", "browser"):
+            if item.get_closest_marker(shared):
+                item.add_marker(pytest.mark.xdist_group(shared))
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say what was measured: it is printed at the end of the run, whichever worker saw it."""
+    return lambda text: record_property("measured", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(f"measured by {report.nodeid}: {text}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

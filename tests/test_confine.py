@@ -300,14 +300,13 @@ async def test_f095_a_worker_that_gets_nowhere_is_killed_by_the_wall_clock() -> 
 
 
 async def test_f095_the_event_loop_turns_while_a_page_is_parsed() -> None:
-    longest, ended = 0.0, False
+    turns, ended = 0, False
 
     async def beat() -> None:
-        nonlocal longest
-        before = time.perf_counter()
+        nonlocal turns
         while not ended:
-            await asyncio.sleep(0.005)
-            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+            await asyncio.sleep(0.001)
+            turns += 1
 
     async with confine(Limits(cpu=60)) as worker:
         await read(worker, feed())
@@ -315,7 +314,7 @@ async def test_f095_the_event_loop_turns_while_a_page_is_parsed() -> None:
         await worker.parse(long_page(), "daily-papers-text")
         ended = True
         await beating
-    assert longest < 0.2
+    assert turns > 20  # a parser on the loop would leave room for one or two
 
 
 async def test_f094_a_page_over_its_memory_is_killed_and_the_next_is_read() -> None:

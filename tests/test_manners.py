@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -541,9 +541,7 @@ async def test_a_slow_host_is_left_after_a_round_and_taken_up_where_it_was_left(
         assert targets(installation.pages)[3:] == ["/a"]
 
 
-async def test_the_time_of_50_unchanged_listings_is_told(
-    installation: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_time_of_50_unchanged_listings_is_told(installation: World, tell: Callable[[str], None]) -> None:
     for n in range(50):
         installation.listing(f"page-{n}")
         page = text_page(f"A Fictional Paper with the Number {n}").encode()
@@ -559,5 +557,4 @@ async def test_the_time_of_50_unchanged_listings_is_told(
     assert [request.headers.get("if-none-match") for request in installation.pages.requests[50:]] == [
         f'"{n}"' for n in range(50)
     ]
-    with capsys.disabled():
-        print(f"\n50 unchanged listings on loopback: {took:.2f} s")
+    tell(f"50 unchanged listings on loopback: {took:.2f} s")

@@ -86,14 +86,14 @@ def test_every_real_api_day_reads_completely_or_is_a_dump_that_records_nothing(c
                 continue
             content = file.read()
             day = Path(member.name).stem
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 batch = parse(page(content, url=f"https://huggingface.co/api/daily_papers?date={day}"), "hf-daily")
             except PageError:
                 refused.append(day)
                 continue
             finally:
-                took += time.perf_counter() - start
+                took += time.process_time() - start
                 size += len(content)
             assert len(batch.papers) == len(json.loads(content)), day
             assert batch.listed_on == date.fromisoformat(day)
@@ -285,12 +285,12 @@ def test_compressed_bytes_are_an_error_that_says_so() -> None:
 
 
 def seconds(content: str, format: str) -> tuple[float, Batch | PageError]:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         found: Batch | PageError = parse(page(content), format)
     except PageError as error:
         found = error
-    return time.perf_counter() - start, found
+    return time.process_time() - start, found
 
 
 @pytest.mark.parametrize(
@@ -451,11 +451,11 @@ def test_reading_gives_clean_text_and_a_source_only_where_it_differs(raw: str) -
 
 
 def test_f036_a_million_combining_marks_or_ligatures_cost_nothing() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(line("a" + "\u0301\u0323" * 500_000, 20_000)) < 10
     assert len(line("\u0344" * 1_000, 20_000)) == 4  # each is two marks in normal form
     assert len(line("\ufdfa" * 1_000_000, 1_000)) == 1_000
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -148,7 +148,7 @@ def test_f102_the_sandboxed_daemon_is_ready_reads_a_page_and_sends_a_digest(host
 
 
 def test_p17_f093_killed_it_serves_again_and_no_connection_is_refused(
-    host: Machine, capsys: pytest.CaptureFixture[str]
+    host: Machine, tell: Callable[[str], None]
 ) -> None:
     before, took = started(host), []
     for _ in range(3):
@@ -160,8 +160,7 @@ def test_p17_f093_killed_it_serves_again_and_no_connection_is_refused(
         host.until(lambda killed=killed: started(host) not in (0, killed), "the new process")
         host.until(lambda: host.property("ActiveState") == "active", "READY=1")
     assert started(host) != before
-    with capsys.disabled():
-        print(f"\nSIGKILL to an answer: {', '.join(f'{each:.2f} s' for each in took)}")
+    tell(f"SIGKILL to an answer: {', '.join(f'{each:.2f} s' for each in took)}")
 
 
 def test_p18_f095_a_daemon_that_is_stuck_is_started_again_and_leaves_its_stacks(host: Machine) -> None:

@@ -156,16 +156,16 @@ def test_text_without_markup_is_returned_as_it_is(source: str) -> None:
      "https://a{b ", "\\[ $", "\\text{$", "a$\u0301\u0323", "\\cite{", "\\'{", "\\\\it", "textbf{", "{a "],
 )  # fmt: skip
 def test_a_hundred_thousand_of_anything_cost_less_than_a_few_seconds(attack: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     readable(attack * 100_000)
     readable(attack * 50_000 + "}" * 50_000)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_text_without_markup_is_read_at_megabytes_a_second() -> None:
     text = "A gull follows a plough, and the plough does not mind. " * 20_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert readable(text) is text
-    took = time.perf_counter() - start
+    took = time.process_time() - start
     print(f"{len(text) / 1e6:.1f} MB in {took * 1e3:.1f} ms")
     assert took < 1
