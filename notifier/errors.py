@@ -97,6 +97,10 @@ class DatabaseInUse(StoreError):
         super().__init__(f"{path} is in use by {holder}: stop that process first, or use another database")
 
 
+class SchemaUnfit(StoreError):
+    """The database has another schema than this program: starting again mends nothing, a person must do something."""
+
+
 class Unwritable(StoreError):
     """Nothing can be stored now: the disk is full, failing or read-only. What was asked for was not done."""
 

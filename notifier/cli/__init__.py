@@ -2,7 +2,7 @@
 
 Exit codes: 0 all is well; 1 something failed and the output says what (a listing, a message, an address that is not
 there); 2 the command was used wrongly; 75 the database is in use by another process (EX_TEMPFAIL of sysexits.h);
-78 the configuration cannot be used (EX_CONFIG).
+78 the configuration cannot be used, or the database has the schema of another version (EX_CONFIG).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from notifier.cli import serve, look, ask, people, bounces, operate, outbox, kee
 from notifier.cli.app import app
 from notifier.cli.arguments import BAD_CONFIG, FAILED, IN_USE
 from notifier.cli.screen import err
-from notifier.errors import ConfigError, DatabaseInUse, NotifierError
+from notifier.errors import ConfigError, DatabaseInUse, NotifierError, SchemaUnfit
 
 __all__ = ["app", "main"]
 
@@ -31,6 +31,9 @@ def main() -> None:
     except DatabaseInUse as fault:
         err.print(f"[red]error:[/red] {escape(str(fault))}")
         sys.exit(IN_USE)
+    except SchemaUnfit as fault:
+        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        sys.exit(BAD_CONFIG)
     except (NotifierError, OSError) as fault:
         err.print(f"[red]error:[/red] {escape(str(fault))}")
         sys.exit(FAILED)

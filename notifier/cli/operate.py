@@ -75,12 +75,13 @@ def resume(
 
 @app.command(epilog="Example: `notifier migrate`")
 def migrate(config: ConfigOption = None) -> None:
-    """Bring the database to this program's schema. `run` and `once` do so by themselves."""
+    """Bring the database to this program's schema, after a backup beside it. `run` and `once` do so by themselves."""
     chosen = load_config(config)
 
     async def work() -> tuple[str | None, str]:
         database = Database(chosen.database_url)
         try:
+            database.hold()
             return await migrate_database(database)
         finally:
             await database.close()

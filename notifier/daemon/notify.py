@@ -26,6 +26,11 @@ def notify(*lines: str) -> None:
         to.sendall("\n".join(lines).encode())
 
 
+def is_supervised() -> bool:
+    """Tell whether somebody listens."""
+    return os.environ.get("NOTIFY_SOCKET", "").startswith(("/", "@"))
+
+
 def ready(status: str) -> None:
     """Say that everything is up: migrated, open and listening."""
     notify("READY=1", f"STATUS={_line(status)}")

@@ -26,12 +26,13 @@ from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
-from notifier.errors import ConfigError, NotifierError, Unwritable
+from notifier.errors import ConfigError, NotifierError, SchemaUnfit, Unwritable
 from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.templates import Templates
 from notifier.web.site import Monitor
 
+LINGER = 5.0  # seconds that a start which failed takes at least, under a supervisor
 WAITING = (OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED)
 
 
@@ -55,7 +56,11 @@ async def run(config: Config, reread: Callable[[], Config]) -> None:
     given = notify.inherited()
     listening = given or [listener(config.web.listen)]
     async with AsyncExitStack() as last:
-        running = await _open(config, last)
+        try:
+            running = await _open(config, last)
+        except (NotifierError, OSError) as fault:
+            await _linger(fault, told)
+            raise
         while True:
             new = await _serve(running, listening, told, reread)
             if new is None:
@@ -69,6 +74,17 @@ async def _open(config: Config, stack: AsyncExitStack) -> Running:
     await stack.aclose()
     async with _patience():
         return await stack.enter_async_context(opened(config))
+
+
+async def _linger(fault: Exception, told: Told) -> None:
+    """Wait before a start that failed ends, so that systemd, which starts us again at once, does not do so in a circle.
+
+    What a person must mend ends at once: it is not started again.
+    """
+    if notify.is_supervised() and not isinstance(fault, ConfigError | SchemaUnfit):
+        notify.status(f"cannot start, and tries again: {fault}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.stop.wait(), LINGER)
 
 
 @asynccontextmanager

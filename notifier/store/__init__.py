@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from notifier.errors import StoreError
+from notifier.errors import SchemaUnfit, StoreError
 from notifier.store import schema
 from notifier.store.alarms import Alarms
 from notifier.store.archive import Archive
@@ -30,7 +30,7 @@ from notifier.store.hosts import Hosts
 from notifier.store.jobs import Jobs
 from notifier.store.keeping import Keeping
 from notifier.store.letters import Letters
-from notifier.store.migrate import migrate, revision
+from notifier.store.migrate import check_known, migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
@@ -88,10 +88,11 @@ class Store(
 
 @asynccontextmanager
 async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
-    """Open the database at a SQLAlchemy URL, bring it to this program's schema, and close it at the end.
+    """Open the database at a SQLAlchemy URL, and close it at the end; one that is not there yet is made.
 
-    With `hold` this process is the only one to run the pipeline on it (DatabaseInUse otherwise). Raises StoreError
-    for a database that is damaged, newer than this program, or not a database; it is never overwritten.
+    With `hold` this process is the only one to run the pipeline on it (DatabaseInUse otherwise), and brings it to this
+    program's schema; without, an older schema is left as it is (SchemaUnfit). Raises
+    StoreError for a database that is damaged, newer than this program, or not a database; it is never overwritten.
     """
     database = Database(url)
     try:
@@ -99,6 +100,12 @@ async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
             database.hold()
         before, head = await _checked_revision(database)
         if before != head:
+            check_known(before)
+            if before is not None and not hold:
+                raise SchemaUnfit(
+                    f"{database.place} has schema {before}, this program {head}: stop the service, then "
+                    "`notifier migrate` (or start the service) brings it there, after a backup"
+                )
             await migrate(database)
         yield Store(database, await _secret(database))
     finally:

@@ -57,6 +57,15 @@ def back_up(source: Path, target: Path, now: datetime, keep: int | None = None) 
         target = target / NAME.format(now)
     if target.exists() and (target.samefile(source) or not _is_sqlite(target)):
         raise StoreError(f"{target} is not a backup: it is not overwritten")
+    copy(source, target)
+    if keep is not None:
+        for old_file in sorted(target.parent.glob(PATTERN))[:-keep]:
+            old_file.unlink()
+    return target
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database that may be in use, and read the copy through. Raises StoreError and OSError."""
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     try:
@@ -70,10 +79,6 @@ def back_up(source: Path, target: Path, now: datetime, keep: int | None = None) 
         raise StoreError(f"{source} could not be backed up: {trouble}") from None
     finally:
         part.unlink(missing_ok=True)
-    if keep is not None:
-        for old_file in sorted(target.parent.glob(PATTERN))[:-keep]:
-            old_file.unlink()
-    return target
 
 
 def check(file: Path) -> str:

@@ -1,25 +1,38 @@
 """Migrate: bring the database to this program's schema, in one transaction; forward only.
 
-A schema newer than the program is refused before anything is touched (a downgrade would not know what it breaks).
+An SQLite database is backed up first, beside itself and named after the schema it had. A schema newer
+than the program is refused before anything is touched (a downgrade would not know what it breaks).
+
 Alembic is imported when there is something to migrate: to see that there is not, which is every start but the first
 after an update, takes one row and the names of the files, and spares the daemon 11 MB.
 """
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from notifier.errors import StoreError
+from notifier.errors import SchemaUnfit, StoreError
+from notifier.store import backup
 from notifier.store.engine import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def migrate(database: Database) -> tuple[str | None, str]:
-    """Apply every missing migration; return (revision before, revision after). None: the database was empty."""
+async def migrate(database: Database, *, keep: bool = True) -> tuple[str | None, str]:
+    """Apply every missing migration; return (revision before, revision after). None: the database was empty.
+
+    Whoever calls it on SQLite holds the database; `keep` leaves a copy of what it was. Raises SchemaUnfit
+    for a newer schema, StoreError and OSError.
+    """
+    before, head = await revision(database)
+    check_known(before)
+    if keep and database.path and before not in (None, head):
+        copy = database.path.with_name(f"{database.path.stem}.schema-{before}.db")
+        await asyncio.to_thread(backup.copy, database.path, copy)
     try:
         async with database.write() as connection:
             return await connection.run_sync(_upgrade)
@@ -38,13 +51,18 @@ def known() -> list[str]:
     return sorted(file.name[1:5] for file in (MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py"))
 
 
-def _upgrade(connection: Connection) -> tuple[str | None, str]:
-    before, head = _current(connection), _head()
+def check_known(before: str | None) -> None:
+    """Raise SchemaUnfit for a schema that this program does not know."""
     if before is not None and before not in known():
-        raise StoreError(
-            f"the database has schema {before}, which this program ({head}) does not know: "
+        raise SchemaUnfit(
+            f"the database has schema {before}, which this program ({_head()}) does not know: "
             "it was written by a newer notifier; install that version, or restore a backup"
         )
+
+
+def _upgrade(connection: Connection) -> tuple[str | None, str]:
+    before, head = _current(connection), _head()
+    check_known(before)
     if before != head:
         from alembic import command
         from alembic.config import Config
