@@ -210,6 +210,11 @@ def step_failed(step: str, fault: BaseException) -> None:
     )  # fmt: skip
 
 
+def job_stalled(job: str) -> None:
+    """A worker died over a job, or was cut off from the database; what is left of it is done by others."""
+    _event(logging.WARNING, "job_stalled", job=job)
+
+
 def pruned(polls: int) -> None:
     _event(logging.INFO, "pruned", polls=polls)
 

@@ -54,7 +54,7 @@ HOMES = {
     "typer": {"cli"},
     "dns": {"doctor"},
     "prometheus_client": {"metrics"},
-    "procrastinate": {"workers"},
+    "procrastinate": {"worker"},
     "dkim": {"sign"},
     "cryptography": {"sign"},
 }

@@ -14,10 +14,13 @@ from notifier.cli.arguments import FAILED, OK, ConfigOption, load_config
 from notifier.cli.screen import err, out, progress, show_polls, when
 from notifier.daemon import on_signals, opened
 from notifier.daemon import once as run_once
+from notifier.errors import ConfigError
 from notifier.model import (
     OutboxState,
     Outcome,
 )
+
+ROLES = ("poll", "match", "send", "web")
 
 
 @app.command(epilog="Example: `notifier run --config /etc/notifier/config.toml`")
@@ -25,6 +28,24 @@ def run(config: ConfigOption = None) -> None:
     """Serve: poll the listings, send the digests, serve the site. What systemd starts."""
     log.setup()
     asyncio.run(daemon.run(load_config(config), reread=lambda: load_config(config)))
+
+
+@app.command(epilog="Examples: `notifier worker`, `notifier worker --roles poll`, `notifier worker --roles match,send`")
+def worker(
+    config: ConfigOption = None,
+    roles: Annotated[str, typer.Option(help="Which of poll, match, send and web; one or more.")] = ",".join(ROLES),
+) -> None:
+    """Share the work with other workers, on this and other machines; wants `database` to be PostgreSQL."""
+    chosen = load_config(config)
+    wanted = [each.strip() for each in roles.split(",")]
+    if unknown := [each for each in wanted if each not in ROLES]:
+        raise typer.BadParameter(f"{', '.join(unknown)!r}: there are {', '.join(ROLES)}", param_hint="--roles")
+    if chosen.database_url.startswith("sqlite:"):
+        raise ConfigError(["database: workers share a PostgreSQL; on one machine with SQLite there is `notifier run`"])
+    log.setup()
+    from notifier.worker import part  # needs the extra `postgres`
+
+    asyncio.run(daemon.run(chosen, reread=lambda: load_config(config), part=part(wanted)))
 
 
 @app.command(epilog="Example: `notifier once`")

@@ -6,9 +6,8 @@ TemplateError or RelayTrouble.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from notifier import __version__, log
 from notifier.config import Config, sender_parts
 from notifier.confine import confine
+from notifier.daemon.owner import gone, owner
 from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.errors import ConfigError, TemplateError
@@ -27,6 +27,7 @@ from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk
 from notifier.publish import Newsstand, Shelf
 from notifier.store import Store, open_store
+from notifier.store.workers import BEAT
 from notifier.templates import Templates
 
 Clock = Callable[[], datetime]
@@ -64,9 +65,10 @@ def utc_now() -> datetime:
 
 
 @asynccontextmanager
-async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Running]:
+async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> AsyncIterator[Running]:
     """Open the database (as its only pipeline), the HTTP client and the relay; recover what a crash left.
 
+    On PostgreSQL others may share it; they are told that this process lives, and what its `roles` are.
     Raises DatabaseInUse, StoreError, TemplateError or RelayTrouble.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -78,6 +80,8 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
                         starttls=config.mail.encryption, connections=config.mail.connections)  # fmt: skip
         stack.push_async_callback(sending.close)
         resend = config.mail.in_doubt == "resend"
+        name = owner()
+        await stack.enter_async_context(_living(store, name, roles))
         log.recovered(*await store.recover(clock(), resend=resend, gone=gone))
         for email in await store.keep_configured(config.subscriptions, clock()):
             log.still_unsubscribed(email)
@@ -90,7 +94,7 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
             templates=templates,
             fragments=Fragments(templates),
             head=letterhead(config, store),
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=name,
             resend=resend,
             clock=clock,
             sign=signing(config),
@@ -109,6 +113,29 @@ async def opened(config: Config, clock: Clock = utc_now) -> AsyncIterator[Runnin
         )  # fmt: skip
 
 
+@asynccontextmanager
+async def _living(store: Store, name: str, roles: str) -> AsyncIterator[None]:
+    """Say again and again that this process lives; what cannot be said now is said at the next beat."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(BEAT.total_seconds())
+            try:
+                await store.beat(name, roles)
+            except Exception as fault:  # the database is away: whoever needs it says so
+                log.step_failed("beat", fault)
+
+    await store.beat(name, roles)
+    beating = asyncio.create_task(beat(), name="beat") if store.is_shared else None
+    try:
+        yield
+    finally:
+        if beating:
+            beating.cancel()
+            with contextlib.suppress(Exception):
+                await store.sign_off(name)
+
+
 def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
     """Return what signs a message; without `[mail.dkim]` nothing does. Raises ConfigError for an unusable key."""
     if not config.mail.dkim.domain:
@@ -120,22 +147,6 @@ def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
     except KeyUnfit as fault:
         raise ConfigError([f"mail.dkim: {fault}"]) from None
     return Signer(config.mail.dkim.domain, keys)
-
-
-def gone(owner: str) -> bool:
-    """Tell whether a process of this machine that claimed messages, `host:pid`, is dead; our own number was its own."""
-    host, _, number = owner.rpartition(":")
-    if host != socket.gethostname() or not number.isdigit():
-        return False
-    if int(number) == os.getpid():
-        return True
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def letterhead(config: Config, store: Store) -> Letterhead:

@@ -45,7 +45,19 @@ class Told:
     refused: list[str] = field(default_factory=list)  # what is wrong with the configuration that was not taken up
 
 
-async def run(config: Config, reread: Callable[[], Config]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a process does of all the work; by default everything."""
+
+    roles: str = "all"
+    steps: Callable[[Running, asyncio.Event], list[Step]] = steps
+    site: bool = True
+
+
+ALL = Part()
+
+
+async def run(config: Config, reread: Callable[[], Config], part: Part = ALL) -> None:
     """Serve until told to stop: poll, send, publish, the site. `reread` reads the configuration again (SIGHUP).
 
     Raises as `opened` does, OSError for the port, and whatever ended a step that may not end.
@@ -54,26 +66,27 @@ async def run(config: Config, reread: Callable[[], Config]) -> None:
     told = Told(stop=on_signals())
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.reload.set)
     given = notify.inherited()
-    listening = given or [listener(config.web.listen)]
+    listening = (given or [listener(config.web.listen)]) if part.site else []
     async with AsyncExitStack() as last:
         try:
-            running = await _open(config, last)
+            running = await _open(config, last, part)
         except (NotifierError, OSError) as fault:
             await _linger(fault, told)
             raise
         while True:
-            new = await _serve(running, listening, told, reread)
+            new = await _serve(running, listening, told, reread, part)
             if new is None:
                 return
-            listening = _listen(listening, given, running.config, new)
-            running = await _take_up(running.config, new, last, told)
+            if part.site:
+                listening = _listen(listening, given, running.config, new)
+            running = await _take_up(running.config, new, last, told, part)
 
 
-async def _open(config: Config, stack: AsyncExitStack) -> Running:
+async def _open(config: Config, stack: AsyncExitStack, part: Part) -> Running:
     """Open everything, and close what was open before; systemd waits as long as it takes."""
     await stack.aclose()
     async with _patience():
-        return await stack.enter_async_context(opened(config))
+        return await stack.enter_async_context(opened(config, roles=part.roles))
 
 
 async def _linger(fault: Exception, told: Told) -> None:
@@ -104,11 +117,11 @@ async def _patience() -> AsyncIterator[None]:
 
 
 async def _serve(
-    running: Running, listening: Sequence[socket.socket], told: Told, reread: Callable[[], Config]
+    running: Running, listening: Sequence[socket.socket], told: Told, reread: Callable[[], Config], part: Part
 ) -> Config | None:
     """Do everything until told to stop (None) or to take up another configuration, which is returned."""
     stop = asyncio.Event()  # of this round
-    all_steps = steps(running, stop)
+    all_steps = part.steps(running, stop)
     pulses = [Pulse(step.name, step.every.total_seconds()) for step in all_steps]
     bells = [asyncio.Event() for _ in all_steps]
     scheduler = _scheduler(all_steps, bells, pulses, running.clock())
@@ -125,8 +138,11 @@ async def _serve(
         asyncio.create_task(_forever(*each, stop, watched.unwritable), name=each[0].name)
         for each in zip(all_steps, bells, pulses, strict=True)
     ]
-    # uvicorn closes the sockets that it serves: it gets copies.
-    work.append(asyncio.create_task(serving.serve(sockets=[each.dup() for each in listening]), name="web"))
+    if part.site:
+        # uvicorn closes the sockets that it serves: it gets copies.
+        work.append(asyncio.create_task(serving.serve(sockets=[each.dup() for each in listening]), name="web"))
+    else:
+        serving.up.set()
     watching = asyncio.create_task(watch(watched, stop), name="watch")
     await _first(serving.up.wait(), *work)
     scheduler.start()
@@ -206,7 +222,7 @@ async def _forever(
         if unwritable():
             continue
         try:
-            await pulse.during(step.work())
+            await (step.work() if step.lasts else pulse.during(step.work()))
         except Unwritable:
             continue
         except Exception as fault:
@@ -302,12 +318,12 @@ def _listen(
     return listening
 
 
-async def _take_up(old: Config, new: Config, stack: AsyncExitStack, told: Told) -> Running:
+async def _take_up(old: Config, new: Config, stack: AsyncExitStack, told: Told, part: Part) -> Running:
     """Open everything with the new configuration; with the old one where that fails."""
     try:
-        running = await _open(new, stack)
+        running = await _open(new, stack, part)
     except (NotifierError, OSError) as fault:
         _refuse(fault, told)
-        return await _open(old, stack)
+        return await _open(old, stack, part)
     log.reloaded(len(new.listing))
     return running

@@ -36,19 +36,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step, and how often to look whether there is something to do."""
+    """A step, and how often to look whether there is something to do. One that `lasts` ends with the program only."""
 
     name: str
     every: timedelta
     work: Callable[[], Awaitable[object]]
+    lasts: bool = False
 
 
 def steps(running: Running, stop: asyncio.Event) -> list[Step]:
     """Return every step of the daemon; they run side by side, each with itself in turn."""
     return [
-        Step(name="poll", every=TICK, work=lambda: _until(stop, poll_due(running))),
+        Step(name="poll", every=TICK, work=lambda: until_told(stop, poll_due(running))),
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
-        Step(name="bounces", every=running.config.bounces.poll, work=lambda: _until(stop, take_in(running))),
+        Step(name="bounces", every=running.config.bounces.poll, work=lambda: until_told(stop, take_in(running))),
         Step(name="trouble", every=LOOK, work=lambda: look_for_trouble(running)),
         Step(
             name="prune",
@@ -72,11 +73,11 @@ async def once(
     async def poll(listing: Listing) -> None:
         progress(f"reading {listing.name}")
         try:
-            polls[listing.name] = await _poll(running, listing)
+            polls[listing.name] = await poll_listing(running, listing)
         except Exception as fault:
             faults.append(fault)
 
-    await _until(stop, _side_by_side(_by_host(running.config.listings), poll))
+    await until_told(stop, _side_by_side(_by_host(running.config.listings), poll))
     if faults:
         raise faults[0]
     progress("reading what came back")
@@ -96,7 +97,7 @@ async def take_in(running: Running) -> None:
         log.mailbox_trouble(fault)
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def until_told(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
     """Do the work, or drop it where it is when told to stop: only for work that can be done again."""
     task, told = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
@@ -119,7 +120,9 @@ async def poll_due(running: Running) -> None:
 
     async def poll(listing: Listing) -> bool:
         try:
-            await _poll(running, listing)
+            # Another process may have been faster: this one waited for its turn at the host.
+            if not running.store.is_shared or is_due(await running.store.listing_state(listing.name), running.clock()):
+                await poll_listing(running, listing)
         except Unwritable:
             return True
         except Exception as fault:  # the database: the other listings may fare better
@@ -151,9 +154,14 @@ async def due(running: Running) -> dict[str, list[Listing]]:
     now, due = running.clock(), []
     for listing in running.config.listings:
         state = await running.store.listing_state(listing.name)
-        if state is None or state.next_poll_at <= now or _planned_wrongly(state, now):
+        if is_due(state, now):
             due.append((state is not None, state.polled_at if state else now, listing))
     return _by_host([listing for _, _, listing in sorted(due, key=lambda each: each[:2])])
+
+
+def is_due(state: ListingState | None, now: datetime) -> bool:
+    """Tell whether the time of a listing has come."""
+    return state is None or state.next_poll_at <= now or _planned_wrongly(state, now)
 
 
 def _by_host(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
@@ -168,7 +176,7 @@ def _planned_wrongly(state: ListingState, now: datetime) -> bool:
     return state.polled_at > now or state.next_poll_at > now + LONGEST_PLAN
 
 
-async def _poll(running: Running, listing: Listing) -> Poll:
+async def poll_listing(running: Running, listing: Listing) -> Poll:
     """Poll a listing, then read the past days that turn out to have been missed."""
     done = await pipeline.poll(listing, running.intake, running.clock())
     await pipeline.catch_up(listing, running.intake, running.clock())

@@ -76,6 +76,16 @@ class Store(
         return str(uuid.UUID(bytes=hmac.digest(self._secret, b"identity", "sha256")[:16]))
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes may work on it too."""
+        return not self._database.is_sqlite
+
+    @property
+    def address(self) -> str:
+        """The URL of the database with all that is secret in it, as PostgreSQL's own library takes it."""
+        return self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
     def place(self) -> str:
         """Where the database is, for people; a password in its URL is hidden."""
         return self._database.place

@@ -34,6 +34,7 @@ from notifier.model import (
 from notifier.store import schema
 from notifier.store.contents import by_paper, coverage, papers, subscriptions
 from notifier.store.engine import Database, chunks, execute_rows
+from notifier.store.jobs import Jobs, senders
 from notifier.store.rows import domain_of, to_clock
 
 Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
@@ -64,6 +65,8 @@ class Queued:
 
 class Digests:
     """The verbs of deciding what to send."""
+
+    _jobs: Jobs
 
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
@@ -215,7 +218,9 @@ class Digests:
             return {}
         table = schema.message
         added = self._database.insert(table).on_conflict_do_nothing().returning(table.c.subscriber_id, table.c.id)
-        return {row.subscriber_id: row.id for row in await connection.execute(added, rows)}
+        numbers = {row.subscriber_id: row.id for row in await connection.execute(added, rows)}
+        await self._jobs.call(connection, senders(len(numbers)))
+        return numbers
 
     async def _carry(self, connection: AsyncConnection, carried: Mapping[int, tuple[int, Owed]]) -> None:
         """Record which message carries what: message -> (subscriber, owed)."""

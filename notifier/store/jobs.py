@@ -35,6 +35,16 @@ class Call:
     args: Mapping[str, object] = field(default_factory=dict)
 
 
+QUEUE = Call(queue="keep", task="queue", key="queue", lock="queue", priority=1)
+SENDERS = 16  # calls to send that may wait: more workers than that are called by those before them
+BATCH = 500  # messages that one call sends
+
+
+def senders(messages: int) -> list[Call]:
+    """Return the calls for so many messages."""
+    return [Call(queue="send", task="send", key=f"send {n}") for n in range(min(-(-messages // BATCH), SENDERS))]
+
+
 class Jobs:
     """Calls workers, where there are any."""
 

@@ -11,12 +11,14 @@ from sqlalchemy import select
 from notifier.model import Letter, OutboxState
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.jobs import Jobs, senders
 from notifier.store.rows import domain_of
 
 
 class Letters:
     """The verbs of writing to people beside their digests."""
 
+    _jobs: Jobs
     _database: Database
     _secret: bytes
 
@@ -46,7 +48,9 @@ class Letters:
             reply="",
         )
         async with self._database.write() as connection:
-            return bool((await connection.execute(added.on_conflict_do_nothing())).rowcount)
+            is_new = bool((await connection.execute(added.on_conflict_do_nothing())).rowcount)
+            await self._jobs.call(connection, senders(int(is_new)))
+        return is_new
 
     async def has_letter(self, recipient: str, key: str) -> bool:
         """Tell whether there is a letter for this recipient and key."""

@@ -34,6 +34,7 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.engine import Database, chunks, execute_rows
+from notifier.store.jobs import QUEUE, Jobs
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
 
 ROWS_AT_ONCE = 50_000  # hits given to the database in one call
@@ -43,6 +44,8 @@ DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batc
 
 class Papers:
     """The verbs of polling."""
+
+    _jobs: Jobs
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -153,6 +156,8 @@ class Papers:
             )
             if closes is None:  # what a past day brought says nothing of how the listing is now
                 await self._update_listing(connection, poll, next_poll_at, primed=True, **page)
+            if hits:
+                await self._jobs.call(connection, [QUEUE])
         return poll_id
 
     async def record_unchanged(self, poll: Poll, next_poll_at: datetime) -> PollId:

@@ -8,22 +8,30 @@ All instants here are the database's. On SQLite there is one process, and nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from notifier.errors import StoreError
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.jobs import BATCH, SENDERS, Call, Jobs, senders
 
 BEAT = timedelta(seconds=10)  # between two signs of life
 LAPSE = timedelta(seconds=45)  # of silence
 FORGOTTEN = timedelta(days=1)  # a worker that is listed no more
 
+JOBS = "jobs"  # the setting that holds the version of the engine's tables
+
 NOW = func.clock_timestamp()
 _ALIVE = schema.worker.c.seen_at > NOW - LAPSE
 SILENT = select(schema.worker.c.owner).where(~_ALIVE)  # the owners that are taken for dead
+
+_SILENT_ENGINES = text("DELETE FROM procrastinate_workers WHERE last_heartbeat < clock_timestamp() - :lapse")
+_STALLED = text("DELETE FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL RETURNING task_name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +47,8 @@ class WorkerState:
 class Workers:
     """The verbs of sharing."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    _database: Database
+    _jobs: Jobs
 
     async def beat(self, owner: str, roles: str) -> None:
         """Say that a worker lives."""
@@ -71,6 +79,41 @@ class Workers:
                 select(table, (NOW - table.c.seen_at).label("silent")).order_by(table.c.owner)
             )
             return [WorkerState(owner=row.owner, roles=row.roles, silent=row.silent, places=row.places) for row in rows]
+
+    async def call_workers(self, calls: Sequence[Call]) -> None:
+        """Call workers for rows that have been there before."""
+        async with self._database.write(alone=False) as connection:
+            await self._jobs.call(connection, calls)
+
+    async def call_senders(self, now: datetime) -> None:
+        """Call workers to send what is due, as many as it takes."""
+        message = schema.message
+        due = select(message.c.id).where(schema.WAITING, message.c.next_attempt_at <= now).limit(SENDERS * BATCH)
+        async with self._database.write(alone=False) as connection:
+            waiting = await connection.scalar(select(func.count()).select_from(due.subquery())) or 0
+            await self._jobs.call(connection, senders(waiting))
+
+    async def prepare_jobs(self, version: str, scripts: Callable[[str | None], Sequence[str]]) -> None:
+        """Bring the engine's tables to its `version`; `scripts` are what a database of another one wants."""
+        setting = schema.setting
+        async with self._database.write() as connection:
+            found: str | None = await connection.scalar(select(setting.c.value).filter_by(key=JOBS))
+            if found == version:
+                return
+            if found is None and await self._jobs.are_there(connection):
+                raise StoreError("the database has tables of Procrastinate that are not ours: give notifier its own")
+            for script in scripts(found):
+                await connection.exec_driver_sql(script.replace("%", "%%"))
+            new = insert(setting).values(key=JOBS, value=version)
+            await connection.execute(new.on_conflict_do_update(index_elements=[setting.c.key], set_={"value": version}))
+
+    async def end_stalled_jobs(self) -> list[str]:
+        """End the jobs of workers that are taken for dead; return their names. What they left is called for anew."""
+        async with self._database.write() as connection:
+            if not await self._jobs.are_there(connection):
+                return []
+            await connection.execute(_SILENT_ENGINES, {"lapse": LAPSE})
+            return list((await connection.execute(_STALLED)).scalars())
 
     async def take_places(self, owner: str, relay: str, most: int) -> int:
         """Take a fair share of the `most` connections that all workers together may hold to a relay; it may be none.
