@@ -76,7 +76,7 @@ async def test_two_workers_read_match_and_send_everything_once(shared: World) ->
         people = [f"reader{n}@example{n % 7}.org" for n in range(300)]
         await subscribe_all(shared, people)
         async with workers(shared, "poll,match,send", "poll,match,send") as started:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(80):
                 await server.until(lambda: len(server.accepted) == len(people))
             for each in started:
                 each.send_signal(signal.SIGTERM)
