@@ -22,6 +22,7 @@ from notifier.quoted import form, quoted
 from notifier.templates import Templates, wrap
 
 MOST_OCTETS = 16_000_000
+PAPER_OCTETS, NAME_OCTETS = 1_500, 70  # of memory for a paper without its texts, and for each name
 PREVIEWED = 3  # titles in the line that a mail program shows beside the subject
 LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template may indent and introduce
 READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url",
@@ -75,7 +76,8 @@ class Fragments:
         found = self.papers.get(key)
         if found is None:
             found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
-            self.papers.put(key, found, len(found.html) + len(found.text) + len(found.title))
+            octets = len(found.html) + len(found.text) + len(found.title) + _weight(entry)
+            self.papers.put(key, found, octets)
         return found
 
     def _paper(self, entry: DigestEntry, shown: str, *, labelled: bool, late: bool, thumbnails: bool) -> Piece:
@@ -118,6 +120,12 @@ class Fragments:
             found = Pair(quoted(escape(said)), quoted(wrap(said, 8, 0, LABELS_COLUMNS)))
             self.phrases.put(labels, found, len(found.html) + len(found.text))
         return found
+
+
+def _weight(entry: DigestEntry) -> int:
+    """Return about how much memory the key of a piece takes, which is most of all: it holds the paper."""
+    paper = entry.paper
+    return PAPER_OCTETS + len(paper.title) + len(paper.abstract) + NAME_OCTETS * len(paper.authors)
 
 
 def _required(given: dict[str, bool]) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ PURE = [
     "verp",
     "feed",
     "alarm",
-    "exchange",
     "cadence",
     "rhythm",
     "templates",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from typer.main import get_group
 
+from notifier import cli
+from notifier.cli.commands import COMMANDS
 from notifier.store.migrate import MIGRATIONS, known
 from tests.world import World
 
@@ -46,3 +51,27 @@ def test_the_files_of_the_migrations_are_named_after_their_revisions() -> None:
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [known()[-1]]
     assert sorted(each.revision for each in scripts.walk_revisions()) == known()
+
+
+def test_help_and_version_need_none_of_the_program() -> None:
+    held = imported_by("import sys; sys.argv = ['notifier', '--help']\nfrom notifier.cli import app\nget = app")
+    assert {"typer", "rich"} <= held
+    assert held.isdisjoint({"sqlalchemy", "numpy", "pydantic", "httpx", "lxml", "jinja2", "uvicorn"})
+
+
+def test_the_program_starts_without_what_only_some_commands_need() -> None:
+    held = imported_by("import notifier.cli.serve")
+    assert {"sqlalchemy", "uvicorn"} <= held
+    assert held.isdisjoint({"alembic", "dkim", "dns", "feedgen", "lxml", "psycopg", "procrastinate", *PARSING})
+
+
+def test_every_command_is_known_by_name_with_the_words_of_its_own_help() -> None:
+    for module in iter_modules(cli.__path__):
+        import_module(f"notifier.cli.{module.name}")
+    told = {name: (where, help.replace("`", "")) for name, (where, help) in COMMANDS.items()}
+    found = {}
+    for name, command in get_group(cli.app).commands.items():
+        callback = getattr(command, "callback", None)
+        where = callback.__module__.rpartition(".")[2] if callback else told.get(name, ("?", ""))[0]
+        found[name] = (where, (command.help or "").split("\n")[0].replace("`", ""))
+    assert found == told

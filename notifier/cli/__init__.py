@@ -11,9 +11,8 @@ import sys
 
 from rich.markup import escape
 
-from notifier.cli import serve, look, ask, people, exchange, bounces, operate, outbox, keep, dkim  # noqa: F401  # isort: skip  the order of --help
 from notifier.cli.app import app
-from notifier.cli.arguments import BAD_CONFIG, FAILED, IN_USE
+from notifier.cli.codes import BAD_CONFIG, FAILED, IN_USE
 from notifier.cli.screen import err
 from notifier.errors import ConfigError, DatabaseInUse, NotifierError, SchemaUnfit
 

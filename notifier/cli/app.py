@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
+from notifier.cli.commands import Commands
 from notifier.cli.screen import out
 
 app = typer.Typer(
+    cls=Commands,
     help="Alerts for new research papers: listing pages in, digests by mail and feed out.",
     epilog="Exit codes: 0 well, 1 something failed, 2 wrong use, 75 database in use, 78 bad configuration.",
     no_args_is_help=True,

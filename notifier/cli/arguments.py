@@ -16,6 +16,11 @@ import typer
 from rich.markup import escape
 
 from notifier.address import mailbox
+from notifier.cli.codes import BAD_CONFIG as BAD_CONFIG
+from notifier.cli.codes import FAILED as FAILED
+from notifier.cli.codes import IN_USE as IN_USE
+from notifier.cli.codes import OK as OK
+from notifier.cli.codes import USAGE as USAGE
 from notifier.cli.screen import err
 from notifier.config import WEEKDAYS, Config, load
 from notifier.errors import AddressError, ConfigError, QueryError
@@ -25,7 +30,6 @@ from notifier.query import Query
 from notifier.query import parse as parse_query
 from notifier.store import Store, open_store
 
-OK, FAILED, USAGE, IN_USE, BAD_CONFIG = 0, 1, 2, 75, 78
 PLACES = (Path("config.toml"), Path("/etc/notifier/config.toml"))
 
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from notifier import __version__, log
 from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.daemon.owner import gone, owner
+from notifier.daemon.thrift import spare_memory
 from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.errors import ConfigError, TemplateError
@@ -71,6 +72,7 @@ async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> 
     On PostgreSQL others may share it; they are told that this process lives, and what its `roles` are.
     Raises DatabaseInUse, StoreError, TemplateError or RelayTrouble.
     """
+    spare_memory()
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
         fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from notifier.feed.jsonfeed import json_feed
 from notifier.feed.opml import Outline, opml
-from notifier.feed.xml import atom, rss
 from notifier.model import Channel, FeedFormat
 
 __all__ = ["MEDIA_TYPES", "Outline", "atom", "feed", "json_feed", "opml", "rss"]
@@ -21,9 +20,25 @@ MEDIA_TYPES = {
     FeedFormat.ATOM: "application/atom+xml",
     FeedFormat.JSON: "application/feed+json",
 }
-_FORMS = {FeedFormat.RSS: rss, FeedFormat.ATOM: atom, FeedFormat.JSON: json_feed}
 
 
 def feed(channel: Channel, format: FeedFormat) -> bytes:
     """Return the channel in one of the forms, UTF-8."""
     return _FORMS[format](channel)
+
+
+def rss(channel: Channel) -> bytes:
+    """Return the channel as RSS 2.0."""
+    from notifier.feed.xml import rss  # its library is imported with the first feed, not at the start
+
+    return rss(channel)
+
+
+def atom(channel: Channel) -> bytes:
+    """Return the channel as Atom."""
+    from notifier.feed.xml import atom
+
+    return atom(channel)
+
+
+_FORMS = {FeedFormat.RSS: rss, FeedFormat.ATOM: atom, FeedFormat.JSON: json_feed}

@@ -33,7 +33,7 @@ class Chunk(NamedTuple):
 _ALONE = (False,)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def chunk(spelled: str) -> Chunk:
     """Analyse one chunk, or BREAK."""
     bare = spelled.strip(string.punctuation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
@@ -70,7 +71,12 @@ _PLAIN = str.maketrans(
     | {"（": "(", "）": ")", "：": ":", "＝": "=", "＊": "*", "−": "-", "－": "-", "\u3000": " "}
     | {chr(code): " " for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
 )
-_PARSER = Lark(GRAMMAR, parser="lalr", propagate_positions=True)
+
+
+@cache
+def _parser() -> Lark:
+    """Build the parser from the grammar, when the first query is read."""
+    return Lark(GRAMMAR, parser="lalr", propagate_positions=True)
 
 
 def parse(text: str) -> Query:
@@ -122,7 +128,7 @@ def _parse(text: str) -> Query:
     if not plain.strip():
         raise _Misread(plain, 0, 0, "expected a word, or * for everything", "*")
     try:
-        tree = _PARSER.parse(plain)
+        tree = _parser().parse(plain)
     except UnexpectedInput as error:
         raise _explained(plain, error) from None
     _check_size(plain, tree)

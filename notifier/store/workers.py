@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 
 from notifier.errors import StoreError
 from notifier.store import schema
@@ -55,7 +54,7 @@ class Workers:
         if self._database.is_sqlite:
             return
         table = schema.worker
-        new = insert(table).values(owner=owner, roles=roles, seen_at=NOW, relay="", places=0)
+        new = self._database.insert(table).values(owner=owner, roles=roles, seen_at=NOW, relay="", places=0)
         async with self._database.write(alone=False) as connection:
             await connection.execute(
                 new.on_conflict_do_update(index_elements=[table.c.owner], set_={"roles": roles, "seen_at": NOW})
@@ -104,7 +103,7 @@ class Workers:
                 raise StoreError("the database has tables of Procrastinate that are not ours: give notifier its own")
             for script in scripts(found):
                 await connection.exec_driver_sql(script.replace("%", "%%"))
-            new = insert(setting).values(key=JOBS, value=version)
+            new = self._database.insert(setting).values(key=JOBS, value=version)
             await connection.execute(new.on_conflict_do_update(index_elements=[setting.c.key], set_={"value": version}))
 
     async def end_stalled_jobs(self) -> list[str]:
@@ -123,7 +122,7 @@ class Workers:
         if self._database.is_sqlite:
             return most
         table = schema.worker
-        new = insert(table).values(owner=owner, roles="", seen_at=NOW, relay=relay, places=0)
+        new = self._database.insert(table).values(owner=owner, roles="", seen_at=NOW, relay=relay, places=0)
         async with self._database.write() as connection:
             await connection.execute(
                 new.on_conflict_do_update(index_elements=[table.c.owner], set_={"relay": relay, "seen_at": NOW})
