@@ -80,6 +80,14 @@ class CostlyQuery(NotifierError):
         super().__init__(f"the query would read {papers} papers closely; the limit is {most}")
 
 
+class ExchangeError(NotifierError):
+    """A file of subscribers cannot be read; `problems` lists every mistake, each naming its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
 class AddressError(NotifierError):
     """A mail address cannot be used as an envelope or header address."""
 

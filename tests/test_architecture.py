@@ -27,6 +27,7 @@ PURE = [
     "verp",
     "feed",
     "alarm",
+    "exchange",
     "cadence",
     "rhythm",
     "templates",

@@ -61,6 +61,14 @@ COMMANDS = {
     ),
     "dkim-key": ("dkim", "Make a private key for signing mail with DKIM."),
     "dkim-record": ("dkim", "Print the DNS records to publish for the keys of `[mail.dkim]`, as lines of a zone file."),
+    "export": (
+        "exchange",
+        "Write down subscribers and subscriptions, without those of the configuration. Addresses are in it: keep it safe.",
+    ),
+    "import": (
+        "exchange",
+        "Let in subscribers and subscriptions of a file: all of it, or nothing where it has a mistake.",
+    ),
     "bounces": ("bounces", "What came back to the bounce address."),
     "subscriber": ("bounces", "One subscriber."),
     "outbox": ("outbox", "Look after the messages that wait, are held, or were sent."),

@@ -1,10 +1,10 @@
 """The store: everything that must survive. A method of `Store` is one transaction; none does network work inside.
 
 `Store` is composed of its rooms: `papers` (polling; the commit point of G1), `subscribers`, `wishes` (sign-ups that
-nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `digests` (what is owed becomes a
-message), `outbox` (the commit points of sending), `bounces` (what comes back), `quarantine` (pages that kill the
-parser), `hosts` (when each may be asked again), `alarms` (what the operator is told), `feeds` (what each holds),
-`archive` (reading only). Open it with `open_store`.
+nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `enrolment` (many people at once),
+`digests` (what is owed becomes a message), `outbox` (the commit points of sending), `bounces` (what comes back),
+`quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `alarms` (what the operator is told),
+`feeds` (what each holds), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from notifier.store.archive import Archive
 from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
+from notifier.store.enrolment import Enrolment
 from notifier.store.feeds import Feeds
 from notifier.store.hosts import Hosts
 from notifier.store.jobs import Jobs
@@ -34,7 +35,6 @@ from notifier.store.migrate import check_known, migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
-from notifier.store.readers import Readers
 from notifier.store.relays import Relays
 from notifier.store.review import Review
 from notifier.store.together import Together
@@ -48,7 +48,7 @@ class Store(
     Papers,
     Hosts,
     Alarms,
-    Readers,
+    Enrolment,
     Digests,
     Letters,
     Outbox,

@@ -39,7 +39,7 @@ class Readers(Wishes):
                 return None
             made = await self._subscribe(connection, subscriber_id, wish, "web", now)
             if made.subscription_id != subscription_id:
-                await _end(connection, subscription_id)
+                await end(connection, subscription_id)
             return made
 
     async def add(self, subscriber_id: SubscriberId, wish: Wish, now: datetime) -> Subscription:
@@ -52,7 +52,7 @@ class Readers(Wishes):
         async with self._database.write() as connection:
             if await _own(connection, subscriber_id, subscription_id) is None:
                 return False
-            await _end(connection, subscription_id)
+            await end(connection, subscription_id)
             return True
 
     async def less_often(self, subscriber_id: SubscriberId, now: datetime) -> int:
@@ -151,7 +151,8 @@ async def _own(connection: AsyncConnection, subscriber_id: SubscriberId, subscri
     return (await connection.execute(select(table).where(*mine))).first()
 
 
-async def _end(connection: AsyncConnection, subscription_id: SubscriptionId) -> None:
+async def end(connection: AsyncConnection, subscription_id: SubscriptionId) -> None:
+    """End a subscription: nothing more is owed to it."""
     table = schema.subscription
     await connection.execute(update(table).where(table.c.id == subscription_id).values(active=False))
 
