@@ -63,7 +63,8 @@ COMMANDS = {
     "dkim-record": ("dkim", "Print the DNS records to publish for the keys of `[mail.dkim]`, as lines of a zone file."),
     "export": (
         "exchange",
-        "Write down subscribers and subscriptions, without those of the configuration. Addresses are in it: keep it safe.",
+        "Write down subscribers and subscriptions, without those of the configuration. "
+        "Addresses are in it: keep it safe.",
     ),
     "import": (
         "exchange",
