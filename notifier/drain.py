@@ -131,11 +131,21 @@ class _Drain:
         self.more = False
 
     async def run(self) -> None:
-        """Raises what the database raised, once what is under way has ended."""
+        """Raises what the database raised, once what is under way has ended.
+
+        Cut off, it gives back what had not come to its final dot: a stop costs no message a try, and leaves none in
+        doubt whose content was not all sent.
+        """
         try:
             await self._run()
-        finally:
+        except asyncio.CancelledError:
             self._desk.left.update(self._mine)
+            with contextlib.suppress(NotifierError):
+                await _store_what_was_left(self._desk, self._desk.clock())
+            raise
+        except BaseException:
+            self._desk.left.update(self._mine)
+            raise
 
     async def _run(self) -> None:
         if self._rests and not await self._desk.store.probe(self._desk.relay_name, self._desk.clock()):

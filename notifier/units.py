@@ -9,16 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PROGRAM, CONFIG, LISTEN = "/opt/notifier/bin/notifier", "/etc/notifier/config.toml", "127.0.0.1:8080"
+POSTGRESQL_ONLY, SQLITE_ONLY = "notifier-worker@", "notifier-backup."
 DYNAMIC = "DynamicUser=yes\n"
 STATIC = "DynamicUser=no\n"
 
 
 def units(
-    program: Path, config: Path, listen: str, *, credentials: Mapping[str, Path], static_user: bool
+    program: Path,
+    config: Path,
+    listen: str,
+    *,
+    credentials: Mapping[str, Path],
+    static_user: bool,
+    postgresql: bool,
 ) -> dict[str, str]:
     """Return every unit by its file name, for a program and a configuration at these absolute paths.
 
-    `credentials` maps an option such as `mail.password` to the file that holds it.
+    `credentials` maps an option such as `mail.password` to the file that holds it. The worker is for PostgreSQL, which
+    has tools of its own for backups.
     """
     loaded = "".join(f"LoadCredential={name}:{file}\n" for name, file in credentials.items())
     written = {}
@@ -26,6 +34,8 @@ def units(
         if file.suffix == ".sysusers":
             if static_user:
                 written["notifier.sysusers.conf"] = file.read_text()
+            continue
+        if file.name.startswith(SQLITE_ONLY if postgresql else POSTGRESQL_ONLY):
             continue
         text = file.read_text().replace(PROGRAM, str(program)).replace(CONFIG, str(config))
         text = text.replace(f"ListenStream={LISTEN}", f"ListenStream={listen}")

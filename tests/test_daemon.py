@@ -80,6 +80,27 @@ async def test_p19_a_signal_during_a_send_lets_the_message_finish_and_leaves_non
         assert states == {"sent": 1, "queued": 1}
 
 
+async def test_p19_a_relay_that_hangs_before_the_dot_does_not_hold_up_a_stop_and_nothing_is_in_doubt(
+    installation: World,
+) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        installation.extra = '[web]\nlisten = "127.0.0.1:0"\n'
+        installation.listing("daily", first="owe")
+        installation.pages.put("/daily", text_page("A Fictional Paper on Patience"))
+        await installation.subscribe(READER, "*")
+        await installation.subscribe("second@example.org", "*")
+        server.fault("rcpt", "wait:60", "ok")
+        async with process(installation, "run") as started:
+            await server.until(lambda: server.count("RCPT") == 1)
+            started.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(started.wait(), 10) == 0
+        assert server.accepted == []
+        with sqlite3.connect(installation.folder / "notifier.db") as database:
+            states = database.execute("SELECT state, crashes FROM message").fetchall()
+        assert states == [("queued", 0), ("queued", 0)]
+
+
 async def test_p20_a_second_daemon_is_refused_with_exit_code_75(installation: World) -> None:
     async with installation.opened(), process(installation, "run") as second:
         output, _ = await second.communicate()

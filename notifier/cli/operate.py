@@ -43,6 +43,7 @@ def install_service(
     made = units(
         program, file, chosen.web.listen,
         credentials={CREDENTIAL: password} if password.exists() else {}, static_user=static_user,
+        postgresql=not chosen.database_url.startswith("sqlite:"),
     )  # fmt: skip
     for name, text in made.items():
         target = Path("/usr/lib/sysusers.d/notifier.conf") if name.endswith(".sysusers.conf") else into / name
@@ -53,7 +54,8 @@ def install_service(
             sys.stdout.write(f"# --- {target}\n{text}\n")
     if write:
         first = "systemd-sysusers; " if static_user else ""
-        out.print(f"now: {first}systemctl daemon-reload; systemctl enable --now notifier notifier-backup.timer")
+        more = "notifier-backup.timer" if "notifier-backup.timer" in made else "notifier-worker@1"
+        out.print(f"now: {first}systemctl daemon-reload; systemctl enable --now notifier {more}")
 
 
 @app.command(epilog="Example: `notifier resume arxiv.org`")
