@@ -38,7 +38,8 @@ FEWEST = 20  # papers below which a share says nothing
 SAMPLES = 10
 SPELLING = 0.8  # how alike a word of the papers must be to be taken for the one that was meant
 SPELLINGS = 10_000  # words of the papers that one may have been meant among, the most usual first
-TITLES = 300  # of the newest hits, in which a word to add is looked for
+UNLIKE = 4  # letters that only one of two words has: more, and none was meant for the other
+TITLES = 100  # of the newest hits, in which a word to add is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,26 @@ def issue(day: date, papers: Sequence[StoredPaper]) -> Issue:
     return Issue(day, Corpus([each.paper for each in papers]), stamps)
 
 
-def survey(query: Query, papers: Sequence[Issue], now: datetime, days: int, most: int | None = None) -> Survey:
+def usual(papers: Iterable[Issue]) -> Counter[str]:
+    """Count the papers of each of the most usual words, the most usual first."""
+    words: Counter[str] = Counter()
+    for day in papers:
+        words.update(day.corpus.words())
+    return Counter(dict(words.most_common(SPELLINGS)))
+
+
+def survey(
+    query: Query,
+    papers: Sequence[Issue],
+    now: datetime,
+    days: int,
+    most: int | None = None,
+    words: Counter[str] | None = None,
+) -> Survey:
     """Return what `query` catches of the papers of the last `days` days, oldest day first.
 
-    Raises CostlyQuery when that would mean to read more than `most` papers of a day closely.
+    `words` are the `usual` ones of the papers, for who has them: they take long to count. Raises CostlyQuery when that
+    would mean to read more than `most` papers of a day closely.
     """
     hits = _hits(query, papers, most)
     today = now.astimezone(UTC).date()
@@ -114,7 +131,7 @@ def survey(query: Query, papers: Sequence[Issue], now: datetime, days: int, most
         canonical=canonical(query),
         days=tuple(Day(day, matched[day], there[day]) for day in span),
         samples=tuple((each, marks([query], each.paper)) for each in newest),
-        advice=_advice(query, papers, hits, days, most),
+        advice=_advice(query, papers, hits, days, most, words),
     )
 
 
@@ -127,14 +144,23 @@ def _hits(query: Query, papers: Sequence[Issue], most: int | None) -> list[tuple
     return [(day, position) for day in papers for position in day.corpus.match(query, most)]
 
 
+def _count(query: Query, papers: Sequence[Issue], most: int | None) -> int:
+    return sum(len(day.corpus.match(query, most)) for day in papers)
+
+
 def _advice(
-    query: Query, papers: Sequence[Issue], hits: Sequence[tuple[Issue, int]], days: int, most: int | None
+    query: Query,
+    papers: Sequence[Issue],
+    hits: Sequence[tuple[Issue, int]],
+    days: int,
+    most: int | None,
+    words: Counter[str] | None,
 ) -> str:
     total = sum(len(day.corpus) for day in papers)
     if not total:
         return "no paper was seen in that time"
     if not hits:
-        found = next((text for text, caught in _wider(query, papers, most) if caught), None)
+        found = next((text for text, caught in _wider(query, papers, most, words) if caught), None)
         return f"nothing in {days} days" + (f"; try {found}" if found else "")
     share = len(hits) / total
     if share <= TOO_WIDE or total < FEWEST:
@@ -152,26 +178,28 @@ def _tighter(
     """Narrower queries: the same in titles only, then with a word that many of the hits have in their titles."""
     titled = _rewritten(query, lambda term: _scoped(term, Scope.TITLE))
     if titled != query:
-        yield canonical(titled), len(_hits(titled, papers, most))
+        yield canonical(titled), _count(titled, papers, most)
     titles = [day.corpus[position].title for day, position in hits[-TITLES:]]
+    caught_on: dict[date, set[int]] = {day.day: set() for day in papers}
+    for day, position in hits:
+        caught_on[day.day].add(position)
     words = Counter(word for title in titles for word in {each.word for each in parts(title)} if len(word) > 4)
     asked = {
         word for term, _ in leaves(query) if isinstance(term, Word | Phrase | Prefix) for word in term.text.split()
     }
     for word, _ in words.most_common(12):
         if word not in asked and word not in FUNCTION_WORDS:
-            narrow = conjunction([query, Word(word)])
-            yield canonical(narrow), len(_hits(narrow, papers, most))
+            caught = sum(len(caught_on[day.day].intersection(day.corpus.match(Word(word)))) for day in papers)
+            yield canonical(conjunction([query, Word(word)])), caught
 
 
-def _wider(query: Query, papers: Sequence[Issue], most: int | None) -> Iterator[tuple[str, int]]:
+def _wider(
+    query: Query, papers: Sequence[Issue], most: int | None, words: Counter[str] | None
+) -> Iterator[tuple[str, int]]:
     """Wider queries: words as the papers spell them, anywhere instead of in a field, words apart, one part less."""
-    words: Counter[str] = Counter()
-    for day in papers:
-        words.update(day.corpus.words())
-    usual = Counter(dict(words.most_common(SPELLINGS)))
+    known = usual(papers) if words is None else words
     tries = [
-        _rewritten(query, lambda term: _respelled(term, usual)),
+        _rewritten(query, lambda term: _respelled(term, known)),
         _rewritten(query, lambda term: _scoped(term, Scope.ANY)),
         _rewritten(query, _apart),
     ]
@@ -179,7 +207,7 @@ def _wider(query: Query, papers: Sequence[Issue], most: int | None) -> Iterator[
         tries += [conjunction(each for each in query.parts if each is not part) for part in query.parts]
     for each in tries:
         if each != query and any(asked for _, asked in leaves(each)):
-            yield canonical(each), len(_hits(each, papers, most))
+            yield canonical(each), _count(each, papers, most)
 
 
 def _rewritten(query: Query, change: Callable[[Leaf], Leaf]) -> Query:
@@ -209,6 +237,9 @@ def _respelled(term: Leaf, words: Counter[str]) -> Leaf:
     """The word of the papers that looks most like a term that none of them has."""
     if not isinstance(term, Word) or term.text in words or len(term.text) < 4:
         return term
-    known = [word for word in words if abs(len(word) - len(term.text)) <= 2]
+    letters, length = set(term.text), len(term.text)
+    known = [
+        word for word in words if abs(len(word) - length) <= 2 and len(letters.symmetric_difference(word)) <= UNLIKE
+    ]
     near = get_close_matches(term.text, known, 1, SPELLING)
     return replace(term, text=near[0]) if near else term

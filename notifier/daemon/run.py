@@ -132,7 +132,7 @@ async def _serve(
         store_something=lambda: running.store.ensure_writable(running.clock()),
     )  # fmt: skip
     metrics = Metrics()
-    serving = server(running, _monitor(running, watched, metrics))
+    serving = server(running, _monitor(running, watched, metrics), warm=True)
     log.heard.append(metrics.hear)
     work = [
         asyncio.create_task(_forever(*each, stop, watched.unwritable), name=each[0].name)

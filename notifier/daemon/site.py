@@ -9,7 +9,7 @@ import socket
 
 import uvicorn
 
-from notifier import pipeline
+from notifier import log, pipeline
 from notifier.daemon.opening import Running
 from notifier.model import Letter
 from notifier.web import Site, application
@@ -27,7 +27,8 @@ def listener(listen: str) -> socket.socket:
     """Open the listening socket at host:port; raises OSError."""
     host, port = _split(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, or asyncio leaves Nagle on: the second write of an answer waits 40 ms for the ACK of the first.
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host, port))
@@ -59,8 +60,11 @@ def site(running: Running, monitor: Monitor | None = None) -> Site:
     )
 
 
-def server(running: Running, monitor: Monitor | None = None) -> Server:
-    """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set."""
+def server(running: Running, monitor: Monitor | None = None, *, warm: bool = False) -> Server:
+    """Return a server of the site; `serve(sockets=[..])` runs it until its `should_exit` is set.
+
+    A `warm` one reads the papers of the previews as soon as it accepts connections.
+    """
     host, port = _split(running.config.web.listen)
     shown = site(running, monitor)
     options = uvicorn.Config(
@@ -69,25 +73,32 @@ def server(running: Running, monitor: Monitor | None = None) -> Server:
         http=quick(shown), ws="none",
     )  # fmt: skip
     logging.getLogger("uvicorn.access").disabled = True  # the paths of links are secrets
-    return Server(options)
+    return Server(options, shown if warm else None)
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves the signals to the daemon; `up` is set when it accepts connections."""
 
-    def __init__(self, options: uvicorn.Config) -> None:
+    def __init__(self, options: uvicorn.Config, warmed: Site | None) -> None:
         super().__init__(options)
         self.up = asyncio.Event()
+        self._warmed = warmed
+        self._warming: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
         self.up.set()
+        if self._warmed:
+            self._warming = asyncio.create_task(_warm(self._warmed))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no new connection, answer those who came just now, and end."""
         for each in self.servers:
             each.close()
+        if self._warming:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
         # uvicorn resets a connection whose request it has not read yet.
         await asyncio.sleep(LAST_REQUESTS)
         await super().shutdown(sockets)
@@ -95,6 +106,13 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
         yield
+
+
+async def _warm(shown: Site) -> None:
+    try:
+        await shown.recent.warm(shown.clock())
+    except Exception as fault:  # a visitor's question reads them again
+        log.step_failed("reading the papers of the previews", fault)
 
 
 def _split(listen: str) -> tuple[str, int]:

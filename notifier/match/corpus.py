@@ -5,7 +5,8 @@ the papers that surely have it and those that possibly have it, and the tree of 
 possible but not sure is read closely by `match` itself, so that the answer is the same, however coarse the index is: at
 worst it is slow. A test compares the two.
 
-Memory is about three times the text: every paper is also kept whole, compressed, to be read closely and to be shown.
+Memory is about four times the text: every paper is also kept whole, compressed, to be read closely and to be shown. A
+corpus can be made in one process and pickled to another: what is hashed is hashed alike in both.
 `trending` means the papers of this corpus: one corpus is one batch.
 """
 
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from notifier.errors import CostlyQuery
 from notifier.match.chunks import APART, BREAK, chunk
 from notifier.match.queries import QuerySet
-from notifier.match.reading import facts, texts_of
+from notifier.match.reading import facts, same_person, texts_of
 from notifier.match.stream import spelled_out
 from notifier.model import Paper, QueryId
 from notifier.query import Query
@@ -65,7 +67,9 @@ class Corpus:
     def __init__(self, papers: Sequence[Paper]) -> None:
         self._kept = [zlib.compress(pickle.dumps(paper, pickle.HIGHEST_PROTOCOL), 1) for paper in papers]
         self._texts = {scope: _Texts(papers, scope) for scope in (Scope.TITLE, Scope.ABSTRACT)}
-        self._stated = _Postings([_stated(paper) for paper in papers])
+        people = [[name_parts(author) for author in paper.authors] for paper in papers]
+        self._stated = _Postings([_stated(*each) for each in zip(papers, people, strict=True)])
+        self._people = _Rows("\n".join(map(" ".join, names)) for names in people)
         self._upvotes = [paper.upvotes for paper in papers]
 
     def __len__(self) -> int:
@@ -90,7 +94,8 @@ class Corpus:
         found = sure.copy()
         for _, places in QuerySet({_THIS: query}).match([self[position] for position in doubtful.tolist()]):
             found[doubtful[places]] = True
-        return [int(position) for position in np.flatnonzero(found)]
+        caught: list[int] = np.flatnonzero(found).tolist()
+        return caught
 
     def words(self) -> Counter[str]:
         """Count in how many titles and abstracts each word and compound stands, folded as in a query."""
@@ -116,7 +121,11 @@ class Corpus:
                 sure, possible = zip(*(self._texts[scope].bounds(term) for scope in scopes), strict=True)
                 return reduce(np.logical_or, sure), reduce(np.logical_or, possible)
             case Author(names):
-                return self._flags([]), self._stated[f"@{names[-1]}"]
+                found = self._stated[f"@{names[-1]}"]
+                if len(names) > 1:
+                    found = self._flags(
+                        [place for place in np.flatnonzero(found).tolist() if self._wrote(names, place)]
+                    )
             case Everything():
                 return ~self._flags([]), ~self._flags([])
             case Fact(field, value):
@@ -128,6 +137,10 @@ class Corpus:
                 ranking = sorted((-votes, place) for place, votes in enumerate(self._upvotes) if votes)
                 found = self._flags([place for _, place in ranking[:count]])
         return found, found
+
+    def _wrote(self, names: tuple[str, ...], place: int) -> bool:
+        """Tell whether a name stands for an author of a paper."""
+        return any(same_person(names, known.split(" ")) for known in self._people[place].split("\n"))
 
     def _flags(self, places: Sequence[int]) -> Papers:
         found = np.zeros(len(self), np.bool_)
@@ -152,11 +165,11 @@ class _Texts:
                     mine.update(each.labels)
                     mine.update([f"~{surface}" for surface in each.surfaces])
                 row.append(BREAK)
-            joined.update([hash(first + second) for first, second in pairwise(row)])
+            joined.update([_hash(first + second) for first, second in pairwise(row)])
             rows.append(row)
             labels.append(mine)
         self.labels = _Postings(labels)
-        self._joined = np.sort(np.fromiter(joined, np.int64, len(joined)))
+        self._joined = np.sort(np.fromiter(joined, np.uint32, len(joined)))
         self._words = _Rows(f" {' '.join(row)} " for row in rows)
         self._letters = _Rows("".join(word for word in row if word not in (BREAK, APART)) for row in rows)
         self._none = np.zeros(len(papers), np.bool_)
@@ -183,8 +196,9 @@ class _Texts:
     def _having(self, word: str) -> Papers:
         """Return the papers that have a word, as one or as two in a row."""
         found = self.labels[word]
-        at = np.searchsorted(self._joined, hash(word))
-        if at == len(self._joined) or self._joined[at] != hash(word):
+        wanted = np.uint32(_hash(word))
+        at = np.searchsorted(self._joined, wanted)
+        if at == len(self._joined) or self._joined[at] != wanted:
             return found
         for first, second in ((word[:end], word[end:]) for end in range(1, len(word))):
             both = self.labels[first] & self.labels[second] & ~found
@@ -218,14 +232,16 @@ class _Postings:
         sizes = (len(label.encode()) + 1 for label in order)
         self._starts = array("I", accumulate(sizes, initial=0))  # of each name, at the newline before it
         self._ends = array("I", accumulate((len(places[label]) for label in order), initial=0))
-        self._places = np.fromiter((place for label in order for place in places[label]), np.int32)
-        hashes = np.fromiter(map(hash, order), np.int64, len(order))
+        narrow = np.uint16 if len(papers) < 2**16 else np.uint32
+        self._places = np.fromiter((place for label in order for place in places[label]), narrow)
+        hashes = np.fromiter(map(_hash, order), np.uint32, len(order))
         self._by_hash = np.argsort(hashes).astype(np.int32)
         self._hashes = hashes[self._by_hash]
 
     def __getitem__(self, label: str) -> Papers:
         """Return the papers that have a label."""
-        at, wanted = int(np.searchsorted(self._hashes, hash(label))), hash(label)
+        wanted = np.uint32(_hash(label))
+        at = int(np.searchsorted(self._hashes, wanted))
         found = np.zeros(self._papers, np.bool_)
         for place in range(at, len(self._hashes)):
             if self._hashes[place] != wanted:
@@ -261,6 +277,10 @@ class _Rows:
         self._bytes = b"".join(rows)
         self._starts = array("I", accumulate(map(len, rows), initial=0))
 
+    def __getitem__(self, place: int) -> str:
+        """Return the text of a paper."""
+        return self._bytes[self._starts[place] : self._starts[place + 1] - len(_END)].decode()
+
     def holding(self, sought: str, among: Papers | None = None) -> Papers:
         """Return the papers whose text holds some letters."""
         found, letters = np.zeros(len(self._starts) - 1, np.bool_), sought.encode()
@@ -283,10 +303,14 @@ class _Rows:
         return found
 
 
-def _stated(paper: Paper) -> set[str]:
+def _stated(paper: Paper, people: Iterable[Sequence[str]]) -> set[str]:
     """Return what a paper states, and every name that may be the family name of an author."""
     found = {f"={fact}" for fact in facts(paper)}
-    for author in paper.authors:
-        names = name_parts(author)
+    for names in people:
         found.update(f"@{name}" for name in (*names, *map(str.__add__, names, names[1:])))
     return found
+
+
+def _hash(text: str) -> int:
+    """Number a text alike in every process; two may have one number."""
+    return crc32(text.encode())

@@ -203,6 +203,7 @@ paper = Table(
     Column("withdrawn", Boolean, nullable=False),
     Index("ix_paper_news_poll_id_id", "news_poll_id", "id"),
     Index("ix_paper_seen_at", "seen_at"),
+    Index("ix_paper_counted", "counted"),  # they are counted on a page
     sqlite_autoincrement=True,
 )
 

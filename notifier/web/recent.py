@@ -1,15 +1,16 @@
 """The papers of the last days, kept ready so that a visitor sees at once what a query would have caught.
 
-Owns the only large memory of the site, about 10 kB for each paper: at most MOST_PAPERS of them, the newest days. A day
-is read anew when its papers changed, which is looked up at most every FRESH. Everything that takes time runs in a
-thread, a few at a time; who would wait too long is told so (`Busy`).
+Owns the only large memory of the site, about 6 kB for each paper: at most MOST_PAPERS of them, the newest days. `warm`
+reads them before anybody asks. A day is read anew when its papers changed, which is looked up at most every FRESH; its
+preparation is another process's work. What takes time here runs in a thread, a few at a time; who would wait too long
+is told so (`Busy`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
@@ -17,14 +18,16 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from notifier.model import PaperId
+from notifier.prepare import Day, prepare
 from notifier.query import Query, canonical
 from notifier.store import Store
-from notifier.survey import Issue, Survey, catch, issue, survey
+from notifier.survey import Issue, Survey, catch, survey, usual
 
 DAYS = 30
 MOST_PAPERS = 30_000
 FRESH = timedelta(seconds=60)  # how old what is shown may be
 PATIENCE = 8.0  # seconds that a visitor waits for the days to be read, which is long only after a start
+MOMENT = 0.5  # seconds that a visitor waits for what is newer than what is there
 AT_ONCE = 2  # threads
 WAITING = 40  # visitors who wait for one
 READ_CLOSELY = 250  # papers of a day that one query may cost
@@ -43,10 +46,19 @@ class Recent:
 
     store: Store
     _days: dict[date, tuple[tuple[int, ...], Issue]] = field(default_factory=dict)
+    _usual: Counter[str] = field(default_factory=Counter)
     _looked_at: datetime | None = None
     _reading: asyncio.Task[None] | None = None
     _threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(AT_ONCE))
     _answers: OrderedDict[str, Survey] = field(default_factory=OrderedDict)
+
+    async def warm(self, now: datetime) -> None:
+        """Read the days, so that the first visitor does not wait for them."""
+        try:
+            await self._issues(now, None)
+        finally:
+            if self._reading:
+                self._reading.cancel()
 
     async def survey(self, query: Query, now: datetime) -> Survey:
         """Return what a query would have caught. Raises Busy, or CostlyQuery for one that is too much to ask."""
@@ -55,7 +67,7 @@ class Recent:
         if key in self._answers:
             self._answers.move_to_end(key)
             return self._answers[key]
-        answer = await self._in_thread(lambda: survey(query, papers, now, DAYS, READ_CLOSELY))
+        answer = await self._in_thread(lambda: survey(query, papers, now, DAYS, READ_CLOSELY, self._usual))
         self._answers[key] = answer
         while len(self._answers) > ANSWERS:
             self._answers.popitem(last=False)
@@ -67,14 +79,15 @@ class Recent:
         since = now.astimezone(UTC).date() - timedelta(days=days)
         return await self._in_thread(lambda: catch(query, [each for each in papers if each.day > since], READ_CLOSELY))
 
-    async def _issues(self, now: datetime) -> list[Issue]:
+    async def _issues(self, now: datetime, patience: float | None = PATIENCE) -> list[Issue]:
         if self._looked_at is None or not timedelta() <= now - self._looked_at < FRESH:
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._read(now))
             try:
-                await asyncio.wait_for(asyncio.shield(self._reading), PATIENCE)
+                await asyncio.wait_for(asyncio.shield(self._reading), MOMENT if self._days else patience)
             except TimeoutError:
-                raise Busy from None
+                if not self._days:
+                    raise Busy from None
         return [found for _, (_, found) in sorted(self._days.items())]
 
     async def _read(self, now: datetime) -> None:
@@ -82,17 +95,27 @@ class Recent:
         today = now.astimezone(UTC).date()
         there = await self.store.days_seen(today - timedelta(days=DAYS - 1), today)
         kept: dict[date, tuple[tuple[int, ...], Issue]] = {}
+        changed: list[date] = []
         room = MOST_PAPERS
         for day in sorted(there, reverse=True):
             room -= there[day][0]
-            if room < 0 and kept:
+            if room < 0 and (kept or changed):
                 break
             known = self._days.get(day)
-            if known is None or known[0] != there[day]:
-                self._answers.clear()
-                papers = await self.store.papers_seen(day)
-                known = there[day], await to_thread.run_sync(issue, day, papers)
-            kept[day] = known
+            if known is not None and known[0] == there[day]:
+                kept[day] = known
+            else:
+                changed.append(day)
+
+        async def papers() -> AsyncIterator[Day]:
+            for day in changed:
+                yield day, await self.store.papers_seen(day)
+
+        async for found in prepare(papers()):
+            kept[found.day] = there[found.day], found
+        if changed or kept.keys() != self._days.keys():
+            self._answers.clear()
+            self._usual = await to_thread.run_sync(usual, [found for _, found in kept.values()])
         self._days, self._looked_at = kept, now
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

@@ -238,6 +238,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_paper_news_poll_id_id", "paper", ["news_poll_id", "id"], unique=False)
+    op.create_index("ix_paper_counted", "paper", ["counted"], unique=False)
     op.create_index("ix_paper_seen_at", "paper", ["seen_at"], unique=False)
 
     op.create_table(
