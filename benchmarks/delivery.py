@@ -32,18 +32,20 @@ from email.utils import make_msgid
 from pathlib import Path
 
 from jinja2 import Environment
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select
 
 from notifier import log
 from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.drain import Desk, drain_outbox
+from notifier.fragments import Fragments
 from notifier.pipeline import queue_digests
 from notifier.store import Store, open_store, schema
 from notifier.store.engine import execute_rows
 from notifier.templates import Templates
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+SINCE = "2026-03-01 00:00:00.000000"
 PAPERS, QUERIES, DOMAINS = 40, 50, 400
 CONNECTIONS = 10
 ABSTRACT = "This fictional abstract says again and again that it is about nothing in particular. " * 14
@@ -81,16 +83,20 @@ async def fill(store: Store, readers: int) -> None:
         for start in range(0, readers, 20_000):
             some = range(start, min(readers, start + 20_000))
             await execute_rows(
-                connection, insert(schema.subscriber), ("email", "state", "since", "token", "bounce_score", "health"),
-                [(address(n), "confirmed", "2026-03-01 00:00:00.000000", f"{n:040x}", 0.0, "") for n in some],
+                connection, insert(schema.subscriber),
+                ("email", "state", "since", "token", "bounce_score", "health", "feed"),
+                [(address(n), "confirmed", SINCE, f"{n:040x}", 0.0, "", f"f{n:039x}") for n in some],
             )  # fmt: skip
             columns = (
                 "subscriber_id", "query_id", "label", "cadence", "at", "weekday", "timezone", "versions", "quiet",
-                "began", "cursor", "active", "origin",
+                "began", "cursor", "active", "origin", "feed",
             )  # fmt: skip
             rest = ("graph", "immediate", "08:00:00.000000", 0, "UTC", "new", "nothing", 1, 1, 1, "cli")
             await execute_rows(
-                connection, insert(schema.subscription), columns, [(n + 1, n % QUERIES + 1, *rest) for n in some]
+                connection,
+                insert(schema.subscription),
+                columns,
+                [(n + 1, n % QUERIES + 1, *rest, f"s{n:039x}") for n in some],
             )
 
 
@@ -125,9 +131,10 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
             base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
         )
         sending = relay(f"smtp://127.0.0.1:{port}", connections=CONNECTIONS)
+        templates = Templates()
         desk = Desk(
-            store=store, relay=sending, templates=Templates(), head=head, owner="bench:1", resend=True,
-            clock=lambda: NOW,
+            store=store, relay=sending, templates=templates, fragments=Fragments(templates), head=head,
+            owner="bench:1", resend=True, clock=lambda: NOW,
         )  # fmt: skip
         began = time.perf_counter()
         await queue_digests(store, head, NOW)
@@ -135,7 +142,9 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
         if ready:
             content = rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes(policy=SMTP)
             async with store._database.write() as connection:
-                await connection.execute(update(schema.message).values(content=content))
+                ids = (await connection.execute(select(schema.message.c.id))).scalars().all()
+                columns = ("message_id", "octets")
+                await execute_rows(connection, insert(schema.content), columns, [(number, content) for number in ids])
         started = time.perf_counter()
         sent = 0
         while True:

@@ -1,19 +1,23 @@
 """Digest: a queued message -> all that its mail says, best papers first.
 
-Pure: the marks are found anew from the papers and the queries that hit them, so that a digest can be made again at any
-time and says the same.
+Pure: the marks are found from the papers and the queries that hit them, so that a digest can be made again at any time
+and says the same. What readers share is found once for all of them: the marks of the last papers are remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from notifier.errors import QueryError
-from notifier.match import marks
-from notifier.model import Digest, DigestEntry, OutboxId, QueryId, QueuedMessage
+from notifier.match import marks, united
+from notifier.model import Digest, DigestEntry, Marks, OutboxId, Paper, QueryId, QueuedMessage
 from notifier.query import Query, parse
 from notifier.verp import Purpose, tagged
+
+MOST_MARKS = 20_000  # marks remembered, of a paper by one or by several queries: about 1 kB each
+MOST_QUERIES = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +48,12 @@ class Letterhead:
 
 def digest(message: QueuedMessage, head: Letterhead) -> Digest:
     """Return the digest of a queued message; a query that no longer parses marks nothing but loses no paper."""
-    queries = {query_id: parsed for query_id, (_, text) in message.queries.items() if (parsed := _parsed(text))}
     labels = {query_id: _label(*texts) for query_id, texts in message.queries.items()}
     entries = [
         DigestEntry(
             paper=paper,
-            marks=marks([queries[hit] for hit in hits if hit in queries], paper),
-            labels=tuple(labels[hit] for hit in hits if hit in labels),
+            marks=_marks(paper, tuple([message.queries[hit][1] for hit in hits if hit in message.queries])),
+            labels=tuple([labels[hit] for hit in hits if hit in labels]),
             listings=listings,
         )
         for paper, hits, listings in message.papers
@@ -89,6 +92,15 @@ def _label(typed: str, canonical: str) -> str:
     return "everything" if canonical == "*" else typed
 
 
+@lru_cache(MOST_MARKS)
+def _marks(paper: Paper, texts: tuple[str, ...]) -> Marks:
+    """Return what queries mark in a paper, put together from what each of them marks for all who asked it."""
+    if len(texts) > 1:
+        return united([_marks(paper, (text,)) for text in texts], paper)
+    return marks([query for query in map(_parsed, texts) if query], paper)
+
+
+@lru_cache(MOST_QUERIES)
 def _parsed(text: str) -> Query | None:
     try:
         return parse(text)

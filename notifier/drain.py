@@ -229,7 +229,8 @@ class _Drain:
                 self._mine.pop(message.outbox_id, None)
                 self.states[OutboxState.HELD] += 1
             await asyncio.sleep(0)  # the places have their turn
-        await desk.store.keep([(message.outbox_id, content) for message, content in ready if message.content is None])
+        new = [(message.outbox_id, content) for message, content in ready if message.content is None]
+        await desk.store.keep(new, desk.owner)
         return ready
 
     def _written(self, message: QueuedMessage) -> bytes:

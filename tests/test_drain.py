@@ -104,8 +104,8 @@ async def test_settled_messages_keep_no_content(installation: World) -> None:
     async with installation.opened() as running:
         await drain_outbox(running.desk)
         async with running.store._database.read() as connection:
-            contents = (await connection.execute(select(schema.message.c.content))).scalars().all()
-    assert contents == [None] * 3
+            contents = (await connection.execute(select(schema.content.c.octets))).scalars().all()
+    assert contents == []
 
 
 async def test_a_time_that_a_wrong_clock_set_is_due_now(installation: World) -> None:

@@ -206,7 +206,7 @@ async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
     async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
-        await store.keep([(message.outbox_id, b"the bytes")])
+        await store.keep([(message.outbox_id, b"the bytes")], "me")
         assert await store.mark_in_doubt(message.outbox_id, "me")
         assert await store.recover(NOW, resend=resend, gone=lambda owner: owner == "me") == (0, 1)
         assert await store.depth() == {expected: 1}

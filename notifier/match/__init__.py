@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from notifier.match.corpus import Corpus
-from notifier.match.explain import Explanation, explain, marks
+from notifier.match.explain import Explanation, explain, marks, united
 from notifier.match.queries import QuerySet
 from notifier.model import Hit, Paper, QueryId
 from notifier.query import Query
 from notifier.query.nodes import Fact, Trending, Upvotes, leaves
 
-__all__ = ["Corpus", "Explanation", "QuerySet", "explain", "marks", "match", "volatile"]
+__all__ = ["Corpus", "Explanation", "QuerySet", "explain", "marks", "match", "united", "volatile"]
 
 
 def match(papers: Sequence[Paper], queries: QuerySet | Mapping[QueryId, Query]) -> list[Hit]:

@@ -6,8 +6,9 @@ upvotes, marks nothing. Only the terms that made the query match are marked, nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from notifier.match.reading import Reading, Text, TextTerm
 from notifier.model import Marks, Paper, Span
@@ -15,6 +16,7 @@ from notifier.query import canonical
 from notifier.query.nodes import And, Author, Everything, Fact, Leaf, Not, Or, Query, Scope, Trending, Upvotes
 
 AUTHORS_SHOWN = 5  # names of a long author list that a reason repeats
+READINGS = 256  # papers kept cut into words: about 100 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +45,54 @@ def explain(query: Query, paper: Paper) -> Explanation:
 
 def marks(queries: Iterable[Query], paper: Paper) -> Marks:
     """Return where the queries match a paper; a query that does not match marks nothing."""
-    reading = Reading(paper)
+    reading = _reading(paper)
     found = [term for query in queries if reading.holds(query) for term in _contributing(query, reading)]
-    title = _merged(_spans(found, reading.title, Scope.ABSTRACT))
-    abstract = _merged(_spans(found, reading.abstract, Scope.TITLE))
-    spelled = [paper.title[start:end] for start, end in title] + [paper.abstract[start:end] for start, end in abstract]
     people = {name for term in found if isinstance(term, Author) for name in reading.matching_authors(term)}
     wanted = [term.value for term in found if isinstance(term, Fact) and term.field == "category"]
-    known = dict.fromkeys([*paper.categories, *([paper.primary_category] if paper.primary_category else [])])
+    return _marked(
+        paper,
+        _spans(found, reading.title, Scope.ABSTRACT),
+        _spans(found, reading.abstract, Scope.TITLE),
+        people,
+        {name for name in _categories(paper) if any(_within(name, archive) for archive in wanted)},
+    )
+
+
+def united(each: Iterable[Marks], paper: Paper) -> Marks:
+    """Return the marks of several queries in one paper: the same as `marks` of these queries."""
+    known = list(each)
+    return _marked(
+        paper,
+        sorted(span for marks in known for span in marks.title),
+        sorted(span for marks in known for span in marks.abstract),
+        {name for marks in known for name in marks.authors},
+        {name for marks in known for name in marks.categories},
+    )
+
+
+@lru_cache(READINGS)
+def _reading(paper: Paper) -> Reading:
+    return Reading(paper)
+
+
+def _marked(
+    paper: Paper, title: Iterable[Span], abstract: Iterable[Span], people: Container[str], categories: Container[str]
+) -> Marks:
+    """Return marks with overlapping spans made one; names in the order of the paper."""
+    of_title, of_abstract = _merged(title), _merged(abstract)
+    spelled = [paper.title[start:end] for start, end in of_title]
+    spelled += [paper.abstract[start:end] for start, end in of_abstract]
     return Marks(
-        title=title,
-        abstract=abstract,
+        title=of_title,
+        abstract=of_abstract,
         authors=tuple(dict.fromkeys(name for name in paper.authors if name in people)),
-        categories=tuple(name for name in known if any(_within(name, archive) for archive in wanted)),
+        categories=tuple(name for name in _categories(paper) if name in categories),
         words=tuple(dict.fromkeys(spelled)),
     )
+
+
+def _categories(paper: Paper) -> dict[str, None]:
+    return dict.fromkeys([*paper.categories, *([paper.primary_category] if paper.primary_category else [])])
 
 
 def _explain(query: Query, reading: Reading) -> Explanation:

@@ -148,6 +148,7 @@ def _carry_over(restored: Path, newer: Path) -> int | None:
             database.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM newer.{table} WHERE {which}")
         mine = f"state IN {SENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
         database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
+        database.execute(f"DELETE FROM main.content WHERE message_id IN (SELECT id FROM newer.message WHERE {mine})")
         database.execute(
             "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
             f"WHERE message_id IN (SELECT id FROM main.message WHERE state IN {SENT})"

@@ -25,11 +25,13 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
     message = schema.message
     found: dict[int, Row[Any]] = {}
     for some in chunks(ids):
-        asked = select(message, schema.subscriber.c.token, schema.subscriber.c.feed).join(
-            schema.subscriber, isouter=True
+        asked = (
+            select(message, schema.content.c.octets, schema.subscriber.c.token, schema.subscriber.c.feed)
+            .join(schema.subscriber, isouter=True)
+            .join(schema.content, schema.content.c.message_id == message.c.id, isouter=True)
         )
         found |= {row.id: row for row in await connection.execute(asked.where(message.c.id.in_(some)))}
-    digests = [row for row in found.values() if row.kind == "digest" and (always or row.content is None)]
+    digests = [row for row in found.values() if row.kind == "digest" and (always or row.octets is None)]
     carried = await _carried(connection, [row.id for row in digests])
     wanted = dict.fromkeys(paper for mine in carried.values() for paper in mine)
     known = await _papers(connection, list(wanted))
@@ -73,7 +75,7 @@ def _queued(
         papers=papers,
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
         coverage=coverage,
-        content=row.content,
+        content=row.octets,
     )
 
 

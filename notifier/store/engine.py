@@ -8,6 +8,9 @@ the kernel's (flock): it cannot go stale.
 A disk that is full, failing or read-only raises Unwritable: the transaction is rolled back, reading goes on, and the
 next one is tried as if nothing had been; `unwritable` says why until `Store.ensure_writable` could store something.
 
+A transaction that many wait for runs from its first statement to its commit in the database's own thread (`transact`):
+handing each statement over by itself costs more than the sync of the disk.
+
 PostgreSQL (the extra `postgres`): a writing transaction that decides from what it read is alone among all processes,
 as on SQLite, by an advisory lock that ends with it; those that touch only rows they hold locks on run side by side.
 """
@@ -18,12 +21,13 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import Insert, Table, event, func, select
+from sqlalchemy import Engine, Insert, Table, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -45,6 +49,8 @@ SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk i
 POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
 NO_TABLES = ("no such table", 'relation "')  # the words of SQLite and of PostgreSQL
 
+T = TypeVar("T")
+
 
 class Database:
     """An open database. `read` and `write` are the only ways to a connection."""
@@ -54,6 +60,7 @@ class Database:
         self.path = Path(self.url.database) if self.url.database and self.is_sqlite else None
         self._engine = _engine(self)
         self._writer = asyncio.Lock()
+        self._threads = {writes: _Thread(self) for writes in (True, False)} if self.is_sqlite else {}
         self._lock: IO[str] | None = None
         self.unwritable = ""  # why a transaction could not be stored; "" again when a trial could
 
@@ -87,13 +94,30 @@ class Database:
                             await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
                         yield connection
             except DBAPIError as trouble:
-                if any(words in str(trouble.orig) for words in NO_TABLES):
-                    raise StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`") from None
-                reason = _why_unwritable(trouble.orig)
-                if reason:
-                    self.unwritable = f"{self.place} cannot be written: {reason}"
-                    raise Unwritable(self.unwritable) from None
-                raise
+                raise self._explained(trouble) from None
+
+    async def transact(
+        self, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]], *, writes: bool = True, alone: bool = True
+    ) -> T:
+        """Return what `work` does in one transaction, as `write` or `read`; it may wait for the connection alone."""
+        if self.is_sqlite:
+            async with self._writer if writes else nullcontext():
+                try:
+                    return await self._threads[writes].transact(self._engine, work, writes=writes)
+                except DBAPIError as trouble:
+                    raise self._explained(trouble) from None
+        async with self.write(alone=alone) if writes else self.read() as connection:
+            return await work(connection)
+
+    def _explained(self, trouble: DBAPIError) -> Exception:
+        """Return what is raised instead of a database's error: what it means, where that is known."""
+        if any(words in str(trouble.orig) for words in NO_TABLES):
+            return StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`")
+        reason = _why_unwritable(trouble.orig)
+        if not reason:
+            return trouble
+        self.unwritable = f"{self.place} cannot be written: {reason}"
+        return Unwritable(self.unwritable)
 
     @property
     def place(self) -> str:
@@ -130,13 +154,12 @@ class Database:
         self._lock = lock
 
     async def close(self) -> None:
+        for thread in self._threads.values():
+            await thread.close()
         await self._engine.dispose()
         if self._lock:
             self._lock.close()
             self._lock = None
-
-
-T = TypeVar("T")
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -177,8 +200,14 @@ def _engine(database: Database) -> AsyncEngine:
     engine = create_async_engine(
         database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
     )
+    _prepare(engine.sync_engine)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def _prepare(engine: Engine) -> None:
+    """Have each connection to SQLite durable, and each transaction of a writer begun as one."""
+
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
         cursor = connection.cursor()
@@ -186,12 +215,66 @@ def _engine(database: Database) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    return engine
+
+class _Thread:
+    """A thread with a connection to SQLite of its own, in which whole transactions run, one after the other."""
+
+    def __init__(self, database: Database) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="database")
+        self._engine = create_engine(
+            database.url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
+        )
+        _prepare(self._engine)
+
+    async def transact(
+        self, outside: AsyncEngine, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]], *, writes: bool
+    ) -> T:
+        """Do `work` to its end, even if who waits for it is cut off."""
+
+        def whole() -> T:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(writes=writes)
+                with connection.begin():
+                    return _at_once(work(_Direct(outside, sync_connection=connection)))
+
+        running = asyncio.get_running_loop().run_in_executor(self._executor, whole)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._engine.dispose)
+        self._executor.shutdown()
+
+
+class _Direct(AsyncConnection):
+    """A connection that is used in its own thread: each statement is done when its call returns."""
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        return self._proxied.execute(*args, **kwargs)
+
+    async def scalar(self, *args: Any, **kwargs: Any) -> Any:
+        return self._proxied.scalar(*args, **kwargs)
+
+    async def exec_driver_sql(self, *args: Any, **kwargs: Any) -> Any:
+        return self._proxied.exec_driver_sql(*args, **kwargs)
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never has to wait: what it awaits, a connection of this thread, is done when it answers."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    work.close()
+    raise RuntimeError("a transaction waited for something beside the database")
 
 
 def _postgresql(url: URL) -> AsyncEngine:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from notifier.model import Letter, OutboxState
 from notifier.store import schema
@@ -44,13 +44,15 @@ class Letters:
             next_attempt_at=now,
             attempts=0,
             doubts=0,
-            content=content,
             reply="",
         )
+        once = added.on_conflict_do_nothing().returning(schema.message.c.id)
         async with self._database.write() as connection:
-            is_new = bool((await connection.execute(added.on_conflict_do_nothing())).rowcount)
-            await self._jobs.call(connection, senders(int(is_new)))
-        return is_new
+            number = await connection.scalar(once)
+            if number is not None:
+                await connection.execute(insert(schema.content).values(message_id=number, octets=content))
+            await self._jobs.call(connection, senders(int(number is not None)))
+        return number is not None
 
     async def has_letter(self, recipient: str, key: str) -> bool:
         """Tell whether there is a letter for this recipient and key."""

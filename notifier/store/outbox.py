@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import ColumnElement, LargeBinary, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import OutboxId, OutboxState, QueuedMessage, Reply, Verdict
@@ -27,7 +27,7 @@ from notifier.store import schema
 from notifier.store.contents import contents
 from notifier.store.engine import Database, chunks
 from notifier.store.score import went_well
-from notifier.store.settle import LONGEST_REPLY, return_papers, settle, spread
+from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
 from notifier.store.workers import SILENT
@@ -81,28 +81,35 @@ class Outbox:
         `pace` is how many a minute may go to a domain. `suspects` asks for messages over which processes died:
         claim those one at a time, with nothing else under way.
         """
-        async with self._database.write(alone=False) as connection:
+
+        async def lease_some(connection: AsyncConnection) -> list[int]:
             ids = await self._turns.chosen(connection, now, limit, pace=pace, suspects=suspects)
+            if not ids:
+                return []
             message = schema.message
             claimed = update(message).where(message.c.id.in_(ids), schema.WAITING)
             values = {"state": OutboxState.CLAIMED, "owner": owner, "lease_until": now + lease}
-            if ids:
-                taken = await connection.execute(claimed.values(values).returning(message.c.id))
-                got = set(taken.scalars())
-                ids = [number for number in ids if number in got]
+            taken = await connection.execute(claimed.values(values).returning(message.c.id))
+            got = set(taken.scalars())
+            return [number for number in ids if number in got]
+
+        ids = await self._database.transact(lease_some, alone=False)
         if not ids:
             return []
-        async with self._database.read() as connection:
-            return await contents(connection, ids)
+        return await self._database.transact(lambda connection: contents(connection, ids), writes=False)
 
-    async def keep(self, contents: Sequence[tuple[OutboxId, bytes]]) -> None:
-        """Store the composed bytes of claimed messages: every attempt will carry these."""
+    async def keep(self, contents: Sequence[tuple[OutboxId, bytes]], owner: str) -> None:
+        """Store the composed bytes of messages that are claimed by `owner`: every attempt will carry these."""
         if not contents:
             return
-        table = schema.message
-        kept = update(table).where(table.c.id == bindparam("number")).values(content=bindparam("bytes"))
-        async with self._database.write(alone=False) as connection:
-            await connection.execute(kept, [{"number": number, "bytes": content} for number, content in contents])
+        message = schema.message
+        ours = message.c.id == bindparam("number"), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
+        added = self._database.insert(schema.content)
+        kept = added.from_select(
+            ["message_id", "octets"], select(message.c.id, bindparam("bytes", type_=LargeBinary)).where(*ours)
+        ).on_conflict_do_update(index_elements=["message_id"], set_={"octets": added.excluded.octets})
+        rows = [{"number": number, "bytes": content} for number, content in contents]
+        await self._database.transact(lambda connection: connection.execute(kept, rows), alone=False)
 
     async def mark_in_doubt(self, outbox_id: OutboxId, owner: str, lease_until: datetime | None = None) -> bool:
         """Record that the final dot follows; False when the message is no longer ours to send (its reader left)."""
@@ -122,9 +129,11 @@ class Outbox:
         marks = [each for each in requests if isinstance(each, _Mark)]
         answers = [each for each in requests if isinstance(each, _Answer)]
         plain = all(each.reply.verdict is Verdict.SENT for each in answers)
-        async with self._database.write(alone=not plain) as connection:
-            marked = await _mark(connection, marks)
-            settled = await _settle_all(connection, answers)
+
+        async def apply(connection: AsyncConnection) -> tuple[set[int], dict[int, OutboxState]]:
+            return await _mark(connection, marks), await _settle_all(connection, answers)
+
+        marked, settled = await self._database.transact(apply, alone=not plain)
         return [each.outbox_id in marked if isinstance(each, _Mark) else settled[each.outbox_id] for each in requests]
 
     async def release(self, outbox_ids: Sequence[OutboxId], owner: str) -> None:
@@ -159,8 +168,9 @@ class Outbox:
             if again is None and row.doubts:
                 values |= {"state": OutboxState.HELD}  # it may have arrived: a person decides
             elif again is None:
-                values |= {"state": OutboxState.FAILED, "settled_at": now, "content": None}
+                values |= {"state": OutboxState.FAILED, "settled_at": now}
                 await return_papers(connection, outbox_id)
+                await forget(connection, [outbox_id])
             else:
                 values |= {"state": OutboxState.DEFERRED, "next_attempt_at": max(again, until + NEXT_IN_LINE)}
             await connection.execute(update(message).where(message.c.id == outbox_id).values(values))
@@ -252,16 +262,32 @@ class Outbox:
                 await connection.execute(back)
 
 
+# The statements of every message that is sent, made once: making them costs more than their execution.
+_MINE = schema.message.c.id.in_(bindparam("ids", expanding=True))
+_MARKED = (
+    update(schema.message)
+    .where(_MINE, schema.message.c.owner == bindparam("mine"), schema.message.c.state == OutboxState.CLAIMED)
+    .values(state=OutboxState.IN_DOUBT, lease_until=func.coalesce(bindparam("until", type_=schema.Instant()),
+                                                                  schema.message.c.lease_until))
+    .returning(schema.message.c.id)
+)  # fmt: skip
+_FACTS = select(*FACTS).where(_MINE).order_by(schema.message.c.id).with_for_update()
+_SENT = (
+    update(schema.message)
+    .where(schema.message.c.id == bindparam("number"))
+    .values(
+        state=OutboxState.SENT, attempts=schema.message.c.attempts + 1, crashes=0, owner=None, lease_until=None,
+        code=bindparam("said"), reply=bindparam("words"), settled_at=bindparam("at"),
+    )
+)  # fmt: skip
+
+
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
     """Mark claimed messages in doubt; return which were still ours."""
-    message, marked = schema.message, set[int]()
-    for owner, lease_until in {(mark.owner, mark.lease_until) for mark in marks}:
-        ids = [mark.outbox_id for mark in marks if (mark.owner, mark.lease_until) == (owner, lease_until)]
-        ours = message.c.id.in_(ids), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
-        values: dict[str, Any] = {"state": OutboxState.IN_DOUBT}
-        if lease_until is not None:
-            values["lease_until"] = lease_until
-        moved = await connection.execute(update(message).where(*ours).values(values).returning(message.c.id))
+    marked = set[int]()
+    for owner, until in {(mark.owner, mark.lease_until) for mark in marks}:
+        ids = [mark.outbox_id for mark in marks if (mark.owner, mark.lease_until) == (owner, until)]
+        moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
         marked |= set(moved.scalars())
     return marked
 
@@ -270,31 +296,21 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
     """Settle messages; return their states. Those that were sent, nearly all, at once."""
     if not answers:
         return {}
-    table = schema.message
-    ids = [each.outbox_id for each in answers]
-    asked = select(*FACTS).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
-    rows = {row.id: row for row in await connection.execute(asked)}
+    rows = {row.id: row for row in await connection.execute(_FACTS, {"ids": [each.outbox_id for each in answers]})}
     # What was called back meanwhile, because its reader left, stays so.
     states = {number: OutboxState(row.state) for number, row in rows.items()}
     open_ = [each for each in answers if states[each.outbox_id] in UNDER_WAY]
     sent = [each for each in open_ if each.reply.verdict is Verdict.SENT]
     if sent:
-        settled = (
-            update(table)
-            .where(table.c.id == bindparam("number"))
-            .values(
-                state=OutboxState.SENT, attempts=table.c.attempts + 1, crashes=0, owner=None, lease_until=None,
-                content=None, code=bindparam("said"), reply=bindparam("words"), settled_at=bindparam("at"),
-            )
-        )  # fmt: skip
         await connection.execute(
-            settled,
+            _SENT,
             [
                 {"number": each.outbox_id, "said": each.reply.code, "words": each.reply.text[:LONGEST_REPLY],
                  "at": each.now}
                 for each in sent
             ],
         )  # fmt: skip
+        await forget(connection, [each.outbox_id for each in sent])
         people = {rows[each.outbox_id].subscriber_id for each in sent} - {None}
         await went_well(connection, sorted(people), max(each.now for each in sent))
     states |= {each.outbox_id: OutboxState.SENT for each in sent}

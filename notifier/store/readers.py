@@ -136,7 +136,7 @@ class Readers(Wishes):
             for number in under_way:
                 values = {
                     "state": OutboxState.FAILED, "recipient": "", "period": f"erased {number}", "reply": "erased",
-                    "content": None, "settled_at": now, "subscriber_id": None, "domain": "",
+                    "settled_at": now, "subscriber_id": None, "domain": "",
                 }  # fmt: skip
                 await connection.execute(update(message).where(message.c.id == number).values(values))
             await connection.execute(delete(message).where(mine))

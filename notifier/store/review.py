@@ -12,11 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifier.model import OutboxId, OutboxState, Parcel
 from notifier.store import schema
 from notifier.store.engine import Database, chunks
-from notifier.store.settle import return_papers
+from notifier.store.settle import forget, return_papers
 
-COLUMNS = tuple(
-    each for each in schema.message.c if each.name not in ("content", "poll_from", "poll_to", "lease_until", "owner")
-)
+COLUMNS = tuple(each for each in schema.message.c if each.name not in ("poll_from", "poll_to", "lease_until", "owner"))
 MAY = {  # what may be done to a message in which states
     "retry": (OutboxState.DEFERRED,),
     "hold": (OutboxState.QUEUED, OutboxState.DEFERRED),
@@ -69,9 +67,10 @@ class Review:
 
     async def discard(self, ids: Sequence[OutboxId], now: datetime, *, return_to_owed: bool) -> list[OutboxId]:
         """Fail messages that wait or are held; their papers go with the next digest if `return_to_owed`."""
-        values = {"state": OutboxState.FAILED, "reply": "discarded by hand", "settled_at": now, "content": None}
+        values = {"state": OutboxState.FAILED, "reply": "discarded by hand", "settled_at": now}
         async with self._database.write() as connection:
             done = await _change(connection, "discard", ids, values)
+            await forget(connection, done)
             if return_to_owed:
                 for number in done:
                     await return_papers(connection, number)

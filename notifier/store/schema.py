@@ -358,7 +358,6 @@ message = Table(
     Column("crashes", Integer, nullable=False, server_default="0"),  # times its owner died over it in a row
     Column("owner", Text),
     Column("lease_until", Instant),
-    Column("content", LargeBinary),  # the bytes of every attempt; dropped when settled
     Column("code", Integer),
     Column("reply", Text, nullable=False),
     Column("settled_at", Instant),
@@ -368,6 +367,13 @@ message = Table(
     Index("ix_message_waiting", "domain", "next_attempt_at", "id", sqlite_where=WAITING, postgresql_where=WAITING),
     Index("ix_message_letters", "next_attempt_at", sqlite_where=WAITING_LETTER, postgresql_where=WAITING_LETTER),
     sqlite_autoincrement=True,
+)
+
+content = Table(  # the bytes of every attempt of a message; dropped when settled. Apart, so that a mark stays small
+    "content",
+    metadata,
+    Column("message_id", Id, ForeignKey("message.id"), primary_key=True, autoincrement=False),
+    Column("octets", LargeBinary, nullable=False),
 )
 
 domain = Table(  # recipient domains whose rate is limited: the next message may leave at this instant

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import BounceKind, SubscriberState
@@ -26,6 +26,16 @@ THRESHOLD = 5.0
 STALE_AFTER = timedelta(days=7)  # between two bounces, by their calendar days in UTC: weekly digests are just in time
 LONGEST_HEALTH = 500  # characters kept of the words about a failed delivery
 HEALTHY: dict[str, Any] = {"bounce_score": 0.0, "bounced_at": None, "health": ""}
+_WELL = (
+    update(schema.subscriber)
+    .where(
+        schema.subscriber.c.id.in_(bindparam("ids", expanding=True)),
+        schema.subscriber.c.state == SubscriberState.CONFIRMED,
+        schema.subscriber.c.bounced_at.is_(None) | (schema.subscriber.c.bounced_at < bindparam("stale")),
+        (schema.subscriber.c.health != "") | (schema.subscriber.c.bounce_score != 0),
+    )
+    .values(HEALTHY)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +72,4 @@ async def went_well(connection: AsyncConnection, subscriber_ids: Sequence[int], 
 
     That a relay took a message says little while the bounce of the last one may still be under way.
     """
-    table = schema.subscriber
-    clean = table.c.bounced_at.is_(None) | (table.c.bounced_at < now - STALE_AFTER)
-    mine = table.c.id.in_(subscriber_ids), table.c.state == SubscriberState.CONFIRMED, clean
-    changed = (table.c.health != "") | (table.c.bounce_score != 0)
-    await connection.execute(update(table).where(*mine, changed).values(HEALTHY))
+    await connection.execute(_WELL, {"ids": subscriber_ids, "stale": now - STALE_AFTER})

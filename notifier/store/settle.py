@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import BounceKind, OutboxState, Reply, Verdict
 from notifier.retry import MAX_DOUBTS, next_attempt
 from notifier.store import schema
+from notifier.store.engine import chunks
 from notifier.store.score import count, went_well
 
 DIGEST = "digest"  # the kind of a message that is no letter
 LONGEST_REPLY = 2000  # characters kept of a relay's words
+
+_FORGOTTEN = delete(schema.content).where(schema.content.c.message_id.in_(bindparam("ids", expanding=True)))
 
 
 async def settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now: datetime, resend: bool) -> OutboxState:
@@ -51,7 +55,8 @@ async def settle(connection: AsyncConnection, row: Row[Any], reply: Reply, now: 
     if again is not None:
         values["next_attempt_at"] = again
     if state in (OutboxState.SENT, OutboxState.FAILED):
-        values |= {"settled_at": now, "content": None}
+        values |= {"settled_at": now}
+        await forget(connection, [row.id])
     await connection.execute(update(schema.message).where(schema.message.c.id == row.id).values(values))
     if person and row.subscriber_id is not None:
         await connection.execute(
@@ -76,9 +81,16 @@ async def call_back(connection: AsyncConnection, subscriber_id: int, why: str, n
     waiting = message.c.state.in_([OutboxState.QUEUED, OutboxState.CLAIMED, OutboxState.DEFERRED])
     asked = select(message.c.id).where(message.c.subscriber_id == subscriber_id, waiting, message.c.kind == DIGEST)
     for number in (await connection.execute(asked)).scalars().all():
-        values = {"state": OutboxState.FAILED, "reply": why, "settled_at": now, "content": None}
+        values = {"state": OutboxState.FAILED, "reply": why, "settled_at": now}
         await connection.execute(update(message).where(message.c.id == number).values(values))
         await return_papers(connection, number)
+        await forget(connection, [number])
+
+
+async def forget(connection: AsyncConnection, outbox_ids: Sequence[int]) -> None:
+    """Drop the bytes of messages that will not be offered any more."""
+    for some in chunks(outbox_ids):
+        await connection.execute(_FORGOTTEN, {"ids": some})
 
 
 async def return_papers(connection: AsyncConnection, outbox_id: int) -> None:

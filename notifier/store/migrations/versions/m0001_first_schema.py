@@ -156,7 +156,6 @@ def upgrade() -> None:
         sa.Column("crashes", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.Column("code", sa.Integer(), nullable=True),
         sa.Column("reply", sa.Text(), nullable=False),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
@@ -288,6 +287,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_wish_asked_at", "wish", ["asked_at"], unique=False)
 
+    op.create_table(
+        "content",
+        sa.Column("message_id", ID, autoincrement=False, nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_content_message_id")),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_content")),
+    )
     op.create_table(
         "delivery",
         sa.Column("subscriber_id", ID, nullable=False),
