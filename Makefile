@@ -23,8 +23,8 @@ test: $(READY) counterparts $(AXE) ## set up and run all tests
 test-fast: $(READY) counterparts ## the tests without the slow ones
 	$(BIN)/pytest -m "not slow and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
-torture: $(READY) ## kill the program at random moments: make torture KILLS=5000
-	KILLS=$(or $(KILLS),200) $(BIN)/pytest tests/test_daemon.py -k f069 --timeout 0 -s
+torture: $(READY) ## kill the program, cut its power, fill its disk at random moments: make torture KILLS=5000 CUTS=100 FULL=100
+	KILLS=$(or $(KILLS),200) CUTS=$(or $(CUTS),6) FULL=$(or $(FULL),8) $(BIN)/pytest tests/test_torture.py --timeout 0 -rs
 
 systemd-test: $(READY) ## the service under a real systemd, as root: make systemd-test CUTS=10 cuts the power ten times
 	CUTS=$(or $(CUTS),3) $(BIN)/pytest tests/test_systemd.py --timeout 0 -rs -s

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +17,6 @@ from tests.servers.smtp import post
 from tests.world import World, text_page
 
 READER = "reader@example.org"
-KILLS = int(os.environ.get("KILLS", "25"))
 
 
 @asynccontextmanager
@@ -119,65 +115,3 @@ async def test_p25_a_configuration_that_cannot_be_used_is_exit_code_78(installat
     _, errors = await started.communicate()
     assert started.returncode == 78
     assert b"web.lissten: there is no such option; did you mean listen?" in errors
-
-
-@pytest.mark.slow
-async def test_g1_g2_g3_f069_killed_at_random_moments_nothing_is_missed_and_doubles_were_in_doubt(
-    installation: World,
-) -> None:
-    """SIGKILL, SIGTERM and Ctrl-C at random moments while new papers come and mail leaves (KILLS=n for more).
-
-    The ledger of the SMTP server, written and synced before each reply, is the truth: every paper must be in it, and
-    a message twice only with the same Message-ID, at most once per kill.
-    """
-    chance = random.Random(os.environ.get("SEED", "papers"))
-    async with post() as server:
-        installation.relay = f"smtp://127.0.0.1:{server.port}"
-        installation.listing("daily", first="owe")
-        readers = [READER, "second@example.org", "third@example.org"]
-        titles: list[str] = []
-        for reader in readers:
-            await installation.subscribe(reader, "*")
-        server.fault("rcpt", "wait:0.2")  # a slow relay: most of the time is spent where a kill hurts most
-        server.fault("dot", "wait:0.2")
-        kills = 0
-        for round_ in range(KILLS):
-            titles += [f"Fictional Paper Number {round_} {letter} on Endurance" for letter in "AB"]
-            installation.pages.put("/daily", text_page(*reversed(titles)))
-            async with process(installation, "once") as started:
-                moment = chance.uniform(0.6, 3)
-                try:
-                    await asyncio.wait_for(started.wait(), moment)
-                except TimeoutError:
-                    started.send_signal(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-                    kills += 1
-                    await started.wait()
-        server.fault("rcpt", "ok")
-        server.fault("dot", "ok")
-        # A message that was claimed at three kills in a row is held, as one that killed the process would be.
-        async with process(installation, "outbox", "release", "--all") as started:
-            await started.wait()
-        for _ in range(3):
-            async with process(installation, "once") as started:
-                await started.wait()
-            await hurry(installation.folder)
-        bodies: dict[str, str] = {}
-        for accepted in server.accepted:
-            for reader in accepted.recipients:
-                bodies[reader] = bodies.get(reader, "") + accepted.content
-        copies = Counter(accepted.message_id for accepted in server.accepted)
-    assert kills > KILLS // 3
-    for reader in readers:
-        missing = [title for title in titles if title not in " ".join(bodies[reader].split())]
-        assert not missing, f"{reader} never got {missing}"
-    assert sum(copies.values()) - len(copies) <= kills
-    with sqlite3.connect(installation.folder / "notifier.db") as database:
-        assert {state for (state,) in database.execute("SELECT state FROM message")} == {"sent"}
-        (carried,) = database.execute("SELECT count(*) FROM delivery").fetchone()
-    assert carried == len(readers) * len(titles)
-
-
-async def hurry(folder: Path) -> None:
-    """Make what waits for its next attempt due now."""
-    with sqlite3.connect(folder / "notifier.db") as database:
-        database.execute("UPDATE message SET next_attempt_at = '2020-01-01 00:00:00.000000' WHERE state = 'deferred'")
