@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 
 from tests.lives import STRANGER, Lives
-from tests.servers.disk import disk, why_not
 from tests.servers.http import Site, site
+from tests.servers.image import disk, why_not
 from tests.servers.smtp import Post, post
 from tests.world import World, text_page
 
