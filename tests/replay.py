@@ -6,8 +6,9 @@ of the program: it is the truth that tests compare the program with.
     python -m tests.replay CONFIG
 
 opens the installation of a configuration and reads lines `NAME<tab>INSTANT` from standard input: it polls that listing
-at that time, sends what is due, and answers `OUTCOME<tab>NEW<tab>PEAK`, its peak of resident memory so far in MiB. At
-the end of its input it prints that and the peak of its parser: `peak<tab>SELF<tab>PARSER`.
+at that time, sends and publishes what is due after every ROUND polls, and answers `OUTCOME<tab>NEW<tab>PEAK`, its peak
+of resident memory so far in MiB. At the end of its input it prints that and the peak of its parser:
+`peak<tab>SELF<tab>PARSER`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from notifier.daemon import opened
 
 API, JSON_FEED, ARXIV = "api/daily_papers", "daily.json", "cs.CV.rss"
 API_HOUR, ARXIV_HOUR = time(8, 17, tzinfo=UTC), time(4, 0, tzinfo=UTC)  # when a day was captured; when it is published
+
+ROUND = 5  # polls
 
 _ID = r"\d{4}\.\d{4,5}"
 
@@ -101,13 +104,16 @@ async def replay(config: Path) -> None:
     parser = 0
     async with opened(load(config, environment={}), clock=lambda: now[0]) as running:
         listings = {listing.name: listing for listing in running.config.listings}
+        count = 0
         while line := await asyncio.to_thread(sys.stdin.readline):
+            count += 1
             name, at = line.split("\t")
             now[0] = datetime.fromisoformat(at.strip())
             poll = await pipeline.poll(listings[name], running.intake, now[0])
-            await pipeline.queue_digests(running.store, running.desk.head, now[0])
-            await pipeline.drain_outbox(running.desk)
-            await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
+            if count % ROUND == 0:
+                await pipeline.queue_digests(running.store, running.desk.head, now[0])
+                await pipeline.drain_outbox(running.desk)
+                await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
             parser = max([parser, *map(peak, children())])
             print(poll.outcome, poll.new, peak(), sep="\t", flush=True)
         print("peak", peak(), parser, sep="\t", flush=True)
