@@ -65,6 +65,18 @@ def test_the_program_starts_without_what_only_some_commands_need() -> None:
     assert held.isdisjoint({"alembic", "dkim", "dns", "feedgen", "lxml", "psycopg", "procrastinate", *PARSING})
 
 
+def test_the_store_is_imported_without_an_orm_and_fetching_without_a_command_line() -> None:
+    code = """
+import sys, notifier.store, notifier.fetch
+for name in ("sqlalchemy.orm", "httpx._main"):
+    assert name not in sys.modules, name
+from sqlalchemy.ext.asyncio.session import AsyncSession  # who wants it has it
+from httpx._main import main
+assert AsyncSession.__module__ == "sqlalchemy.ext.asyncio.session" and callable(main)
+"""
+    assert "sqlalchemy" in imported_by(code)
+
+
 def test_every_command_is_known_by_name_with_the_words_of_its_own_help() -> None:
     for module in iter_modules(cli.__path__):
         import_module(f"notifier.cli.{module.name}")

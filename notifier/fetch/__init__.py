@@ -22,6 +22,8 @@ closes its connection.
 
 from __future__ import annotations
 
+from notifier.fetch import slim  # noqa: F401  # isort: skip  before anything imports the library whole
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

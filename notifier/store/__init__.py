@@ -9,6 +9,8 @@ nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `
 
 from __future__ import annotations
 
+from notifier.store import slim  # noqa: F401  # isort: skip  before anything imports the library whole
+
 import hmac
 import secrets
 import uuid
