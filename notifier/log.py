@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from notifier.address import display
-from notifier.errors import MailboxTrouble, RelayTrouble, TemplateError
+from notifier.errors import FetchError, MailboxTrouble, RelayTrouble, TemplateError
 from notifier.model import Bounce, BounceKind, OutboxState, Poll
 
 _log = logging.getLogger("notifier")
@@ -199,6 +199,15 @@ def still_unsubscribed(email: str) -> None:
 
 def published(path: str, size: int) -> None:
     _event(logging.INFO, "feed_written", path=path, size=size)
+
+
+def hub_told(feeds: int) -> None:
+    _event(logging.INFO, "hub_told", feeds=feeds)
+
+
+def hub_untold(fault: FetchError) -> None:
+    """The hub could not be told that feeds have changed; it is tried again."""
+    _event(logging.WARNING, "hub_untold", hub=fault.url, reason=fault.reason)
 
 
 def step_failed(step: str, fault: BaseException) -> None:

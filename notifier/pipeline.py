@@ -19,6 +19,7 @@ from notifier.backfill import MOST_TRIES
 from notifier.digest import Letterhead
 from notifier.drain import Desk, Drained, drain_outbox
 from notifier.errors import FetchError, PageError, Unwritable
+from notifier.hub import Hub
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
 from notifier.letter import compose_letter
 from notifier.model import (
@@ -119,11 +120,20 @@ async def post(desk: Desk, letter: Letter, now: datetime) -> bool:
 # --- publish ----------------------------------------------------------------------------------------------------------
 
 
-async def publish(shelf: Shelf, folder: Path) -> list[Copy]:
+async def publish(shelf: Shelf, folder: Path, hub: Hub | None = None) -> list[Copy]:
     """Bring the public feeds up to date, in memory and as files; return those that changed.
 
-    A reader sees the old file or the new one, never a half. A feed that cannot be written is served all the same.
+    A reader sees the old file or the new one, never a half. A feed that cannot be written is served all the same, and
+    written when there is room again. Raises OSError.
     """
     changed = await shelf.refresh()
-    await write(folder, changed)
+    if hub:
+        hub.changed(changed)
+    try:
+        for copy in shelf.to_write():
+            await write(folder, [copy])
+            shelf.written([copy])
+    except OSError:
+        shelf.not_written()
+        raise
     return changed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from datetime import timedelta
 from typing import Any
 
 import feedparser  # type: ignore[import-untyped]
@@ -159,3 +161,19 @@ async def test_public_feeds_are_files_too_the_same_as_served(told: Visit) -> Non
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     await told.news(minutes=300)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == kept, "nothing came, nothing is written"
+
+
+async def test_a_feed_that_could_not_be_written_is_written_when_there_is_room(told: Visit) -> None:
+    folder = told.world.folder / "feeds"
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    with pytest.raises(OSError, match="feeds"):
+        await told.news(LATER)
+    assert LATER in titles(await told.client.get("/feeds/all.atom")), "it is served all the same"
+    folder.unlink()
+    await told.news(LATER, minutes=0)
+    assert not folder.exists(), "the disk is given a minute"
+    told.world.now += timedelta(minutes=1)
+    await told.news(LATER, minutes=0)
+    assert LATER in (folder / "all.rss").read_text()
+    assert len(list(folder.iterdir())) == len(PUBLIC)

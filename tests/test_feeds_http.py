@@ -194,9 +194,9 @@ async def test_an_odd_request_header_gets_the_whole_feed(told: Visit) -> None:
 @given(since=st.text(st.characters(codec="latin-1"), max_size=60), match=st.none() | st.binary(max_size=40))
 def test_no_conditional_header_is_too_odd(since: str, match: bytes | None) -> None:
     copy = Copy(
-        address=Address(Kind.ALL), format=FeedFormat.RSS, body=b"<rss/>", gzipped=gzip.compress(b"<rss/>"), etag="1",
-        modified=datetime(2026, 3, 2, tzinfo=UTC), media_type="application/rss+xml", links="", source=b"", poll=1,
-        owner=None,
+        address=Address(Kind.ALL), format=FeedFormat.RSS, url="https://example.org/", body=b"<rss/>",
+        gzipped=gzip.compress(b"<rss/>"), etag="1", modified=datetime(2026, 3, 2, tzinfo=UTC),
+        media_type="application/rss+xml", links="", source=b"", poll=1, owner=None,
     )  # fmt: skip
     asked = {b"if-modified-since": since.encode("latin-1")} | ({b"if-none-match": match} if match is not None else {})
     assert answer(copy, asked)[0] in (200, 304)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.visit import FORMATS, LATER, NEW, READER, Visit, ids, titles
+from tests.visit import FORMATS, LATER, NEW, OTHER, READER, Visit, ids, titles
 
 pytestmark = pytest.mark.both_databases
 
@@ -104,3 +104,33 @@ async def test_f117_over_polling_a_private_feed_is_told_when_to_come_back(told: 
     assert (await told.client.get(told.path(ferries))).status_code == 200, "another feed has a count of its own"
     told.world.now += timedelta(minutes=2)
     assert (await told.client.get(told.path(everything))).status_code == 200
+
+
+async def test_older_papers_of_a_private_feed_are_on_archive_pages_which_keep_them(told: Visit) -> None:
+    everything, *_ = await told.private(OTHER)
+    for start in range(0, 360, 120):
+        await told.news(*(f"Fictional Paper Number {n} of Many" for n in range(start, start + 120)))
+    newest = await told.client.get(told.path(everything, "json"))
+    seen, got = titles(newest), newest
+    while older := got.json().get("next_url"):
+        got = await told.client.get(told.site.here(older))
+        assert got.headers["cache-control"] == "private, max-age=900"
+        seen += titles(got)
+    assert len(titles(newest)) == 100
+    assert set(seen) == {*NEW, *(f"Fictional Paper Number {n} of Many" for n in range(360))}
+    first = told.path(everything, "atom") + "?page=1"
+    before = await told.client.get(first)
+    assert 'rel="prev-archive"' in before.text
+    assert 'rel="next-archive"' in before.text
+    await told.news(LATER)
+    after = await told.client.get(first)
+    assert (ids(before), len(ids(before))) == (ids(after), 100)
+    assert (await told.client.get(told.path(everything) + "?page=9")).status_code == 404
+
+
+async def test_a_private_feed_keeps_a_paper_for_two_weeks_and_longer(told: Visit) -> None:
+    everything, *_ = await told.private()
+    before = sorted(titles(await told.client.get(told.path(everything))))
+    await told.news(minutes=60 * 24 * 30)
+    await told.site.running.store.prune_polls(told.world.now, timedelta(days=7))
+    assert sorted(titles(await told.client.get(told.path(everything)))) == before == sorted(NEW)

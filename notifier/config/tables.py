@@ -150,10 +150,11 @@ class RetentionConfig(BaseModel):
 
 
 class FeedsConfig(BaseModel):
-    """Feeds as files."""
+    """Feeds as files, and the hub that is told when they change."""
 
     model_config = _STRICT
     files: Path = Path("feeds")
+    hub: HttpUrl | None = None
 
 
 class ListingConfig(BaseModel):

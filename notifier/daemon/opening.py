@@ -23,6 +23,7 @@ from notifier.digest import Letterhead
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
 from notifier.fragments import Fragments
+from notifier.hub import Hub
 from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk
@@ -46,6 +47,7 @@ class Running:
     clock: Clock
     broken: Broken
     mailbox: Mailbox | None = None  # that bounces come to
+    hub: Hub | None = None  # that is told when a public feed changes
 
 
 class Broken(dict[str, tuple[str, datetime]]):
@@ -108,10 +110,12 @@ async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> 
             store=store,
             base_url=config.base_url,
             listings=tuple(each.name for each in config.listings),
+            hub=config.feeds.hub or "",
         )
         yield Running(
             config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock), clock=clock, broken=broken,
             mailbox=bounce_mailbox(config, store),
+            hub=Hub(config.feeds.hub, fetching, clock) if config.feeds.hub else None,
         )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
         Step(name="poll", every=TICK, work=lambda: until_told(stop, poll_due(running))),
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
         Step(name="bounces", every=running.config.bounces.poll, work=lambda: until_told(stop, take_in(running))),
+        *([Step(name="hub", every=TICK, work=running.hub.tell)] if running.hub else []),
         Step(name="trouble", every=LOOK, work=lambda: look_for_trouble(running)),
         Step(
             name="prune",
@@ -84,7 +85,10 @@ async def once(
     await take_in(running)
     await look_for_trouble(running)
     progress("sending")
-    return [polls[each.name] for each in running.config.listings if each.name in polls], await _send(running, stop)
+    drained = await _send(running, stop)
+    if running.hub:
+        await until_told(stop, running.hub.tell())
+    return [polls[each.name] for each in running.config.listings if each.name in polls], drained
 
 
 async def take_in(running: Running) -> None:
@@ -198,7 +202,7 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
                 drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
-        await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
+        await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files), running.hub)
         if faults:
             raise faults[0]
         states += drained.states

@@ -34,6 +34,7 @@ import httpx
 
 from notifier.errors import FetchError
 from notifier.fetch.addresses import IPAddress, addresses, is_private, refusal
+from notifier.fetch.announce import announce
 from notifier.fetch.answer import Answer, answer
 from notifier.fetch.manners import SHORT_WAIT, asked, paused, rest
 from notifier.fetch.request import authority, checked, host_name, port, request
@@ -42,7 +43,7 @@ from notifier.fetch.session import Client, Hosts, client
 from notifier.fetch.trouble import trouble, words
 from notifier.model import HostState, Listing, Page, Validators
 
-__all__ = ["Client", "Hosts", "IPAddress", "client", "fetch", "host_of", "refusal"]
+__all__ = ["Client", "Hosts", "IPAddress", "announce", "client", "fetch", "host_of", "refusal"]
 
 MOST_REDIRECTS = 5
 PRODUCT = "notifier"  # what a robots.txt calls us

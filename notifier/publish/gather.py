@@ -106,9 +106,19 @@ async def gather_private(stand: Newsstand, address: Address, feed: PrivateFeed) 
     one = feed.kind == "subscription"
     title = ", ".join(labels.values()) if one else "My papers"
     words = f"New papers that match {title}" if one else "New papers that match any of my subscriptions"
-    items = [_item(stand, each, queries, labels) for each in await stand.store.private_hits(feed, ITEMS)]
-    channel = _channel(stand, address, title, words, items)
-    return replace(channel, feed_id=_name(stand, f"{feed.kind}:{feed.number}"), hub="")
+    page, count = address.page, await stand.store.private_count(feed)
+    if page is not None and page * ITEMS >= count:
+        raise NoSuchFeed(address.path)
+    first = max(0, count - ITEMS) if page is None else page * ITEMS
+    items = [_item(stand, each, queries, labels) for each in await stand.store.private_hits(feed, first, ITEMS)]
+    before, newest = max(0, count - ITEMS), page is None  # so many are on archive pages only
+    return replace(
+        _channel(stand, address, title, words, items),
+        feed_id=_name(stand, f"{feed.kind}:{feed.number}"),
+        page=page,
+        older=(before - 1) // ITEMS if newest and before else page - 1 if page else None,
+        newer=page + 1 if page is not None and (page + 1) * ITEMS < before else None,
+    )
 
 
 def gather_search(stand: Newsstand, address: Address, query: Query, found: Iterable[FeedPaper]) -> Channel:
@@ -128,7 +138,7 @@ def _channel(stand: Newsstand, address: Address, title: str, words: str, items: 
         query=address.query,
         updated=max((item.updated for item in items), default=EPOCH),
         items=tuple(items),
-        hub=stand.hub,
+        hub=stand.hub if address in stand.public else "",
     )
 
 

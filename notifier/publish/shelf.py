@@ -14,7 +14,7 @@ import asyncio
 import gzip
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from notifier.publish.gather import ITEMS, Address, Kind, Newsstand, gather, gat
 from notifier.query import parse
 
 LOOK_AGAIN = timedelta(seconds=5)  # for a newer poll
+WRITE_AGAIN = timedelta(minutes=1)  # after a file could not be written
 MOST_BYTES = 64 * 1024 * 1024  # of copies that nobody need keep
 SEARCHED = 3_000  # newest papers
 RENDERING = 2  # at a time
@@ -35,7 +36,7 @@ QUEUE = 64  # requests that wait for a rendering
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """The bytes of a feed, plain and compressed, with their validators; `etag` is without its quotation marks.
+    """The bytes of the feed at a URL, plain and compressed, with validators; `etag` is without its quotation marks.
 
     `source` is the hash of what it was made from, `poll` the newest poll when that was last looked at, `owner` whose
     it is.
@@ -43,6 +44,7 @@ class Copy:
 
     address: Address
     format: FeedFormat
+    url: str
     body: bytes
     gzipped: bytes
     etag: str
@@ -69,6 +71,8 @@ class Shelf:
         self.stand = stand
         self.public: dict[str, Copy] = {}
         self._clock = clock
+        self._unwritten: dict[str, Copy] = {}
+        self._write_again: datetime | None = None
         self._poll = -1
         self._brought_up = -1  # the newest poll when the public copies were made
         self._looked_at: datetime | None = None
@@ -99,8 +103,26 @@ class Shelf:
                 self.public[path] = copy
                 if old is None or old.source != copy.source:
                     changed.append(copy)
+                    self._unwritten[copy.url] = copy
         self._brought_up = poll
         return changed
+
+    def to_write(self) -> list[Copy]:
+        """Return the public copies that are not on disk yet; none for a while after the disk took one not."""
+        now = self._clock()
+        waits = self._write_again is not None and timedelta() < self._write_again - now <= WRITE_AGAIN
+        return [] if waits else list(self._unwritten.values())
+
+    def written(self, copies: Iterable[Copy]) -> None:
+        """Note that copies are on disk as they are."""
+        for copy in copies:
+            if self._unwritten.get(copy.url) is copy:
+                del self._unwritten[copy.url]
+        self._write_again = None
+
+    def not_written(self) -> None:
+        """Note that the disk took none, so that it is not asked at every step."""
+        self._write_again = self._clock() + WRITE_AGAIN
 
     async def copy(self, address: Address, format: FeedFormat) -> Copy:
         """Return a copy of a feed that is up to date; of a public one the copy that is ready."""
@@ -219,6 +241,7 @@ def _rendered(
     return Copy(
         address=address,
         format=format,
+        url=channel.address(format, channel.page),
         body=body,
         gzipped=gzip.compress(body, 6, mtime=0),
         etag=hashlib.sha256(body).hexdigest()[:32],

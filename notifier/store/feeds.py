@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, false, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import NoSuchFeed, RevokedFeed
@@ -131,25 +131,37 @@ class Feeds(Subscribers):
                     return new
         return None
 
-    async def private_hits(self, feed: PrivateFeed, limit: int) -> list[FeedPaper]:
-        """Return the newest papers of a private feed, newest first, each edition once."""
-        hit, poll, subscription = schema.hit, schema.poll, schema.subscription
-        found: dict[tuple[int, int], FeedPaper] = {}
+    async def private_count(self, feed: PrivateFeed) -> int:
+        """Return how many papers a private feed has had, each edition once."""
         async with self._database.read() as connection:
-            for row in await _subscriptions(connection, subscription.c.id.in_(feed.subscriptions)):
-                hits = await connection.execute(
-                    select(*STORED_COLUMNS, hit.c.edition, hit.c.poll_id.label("hit_poll"), poll.c.polled_at)
-                    .join_from(hit, schema.paper, schema.paper.c.id == hit.c.paper_id)
-                    .join(poll, poll.c.id == hit.c.poll_id)
-                    .where(hit.c.query_id == row.query_id, hit.c.poll_id > row.began)
-                    .where(hit.c.kind.in_(WANTED[row.versions]))
-                    .order_by(hit.c.poll_id.desc(), hit.c.paper_id.desc())
-                    .limit(limit)
+            found = _owed(await _wanted(connection, feed)).subquery()
+            return await connection.scalar(select(func.count()).select_from(found)) or 0
+
+    async def private_hits(self, feed: PrivateFeed, first: int, limit: int) -> list[FeedPaper]:
+        """Return papers of a private feed, newest first, each edition once: `limit` from the `first` oldest on.
+
+        What comes later is later in this order, so that a number keeps its paper.
+        """
+        hit, poll = schema.hit, schema.poll
+        async with self._database.read() as connection:
+            wanted = await _wanted(connection, feed)
+            chosen = _owed(wanted).order_by("came", hit.c.paper_id, hit.c.edition).offset(first).limit(limit).subquery()
+            asked: Select[Any] = (
+                select(*STORED_COLUMNS, hit.c.edition, hit.c.query_id, poll.c.polled_at)
+                .join_from(chosen, schema.paper, schema.paper.c.id == chosen.c.paper_id)
+                .join(hit, (hit.c.paper_id == chosen.c.paper_id) & (hit.c.edition == chosen.c.edition))
+                .join(poll, poll.c.id == chosen.c.came)
+                .where(wanted)
+                .order_by(chosen.c.came, chosen.c.paper_id, chosen.c.edition, hit.c.query_id)
+            )
+            found: dict[tuple[int, int], FeedPaper] = {}
+            for row in await connection.execute(asked):
+                known = found.get((row.id, row.edition))
+                queries = (*known.queries, QueryId(row.query_id)) if known else (QueryId(row.query_id),)
+                found[row.id, row.edition] = FeedPaper(
+                    stored=to_stored(row), at=row.polled_at, edition=row.edition, queries=queries
                 )
-                for each in hits:
-                    _add(found, each, row.query_id)
-        newest = sorted(found.values(), key=lambda each: (each.at, each.stored.paper_id), reverse=True)
-        return newest[:limit]
+        return list(found.values())[::-1]
 
     # --- below: parts of a transaction --------------------------------------------------------------------------------
 
@@ -199,9 +211,19 @@ def _private(kind: str, number: int, seed: str, rows: Sequence[Row[Any]]) -> Pri
     )
 
 
-def _add(found: dict[tuple[int, int], FeedPaper], row: Any, query: int) -> None:
-    """Add a hit, or one more query to the edition of a paper that another query hit too."""
-    known = found.get((row.id, row.edition))
-    queries = (*known.queries, QueryId(query)) if known else (QueryId(query),)
-    at: datetime = max(known.at, row.polled_at) if known else row.polled_at
-    found[row.id, row.edition] = FeedPaper(stored=to_stored(row), at=at, edition=row.edition, queries=queries)
+async def _wanted(connection: AsyncConnection, feed: PrivateFeed) -> ColumnElement[bool]:
+    """Return what is true of the hits that a private feed shows."""
+    hit = schema.hit
+    mine = await _subscriptions(connection, schema.subscription.c.id.in_(feed.subscriptions))
+    wanted = [
+        and_(hit.c.query_id == row.query_id, hit.c.poll_id > row.began, hit.c.kind.in_(WANTED[row.versions]))
+        for row in mine
+    ]
+    return or_(false(), *wanted)
+
+
+def _owed(wanted: ColumnElement[bool]) -> Select[Any]:
+    """Return what selects papers by their hits: paper_id, edition, and the poll with which each `came`."""
+    hit = schema.hit
+    came = func.min(hit.c.poll_id).label("came")
+    return select(hit.c.paper_id, hit.c.edition, came).where(wanted).group_by(hit.c.paper_id, hit.c.edition)

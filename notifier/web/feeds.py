@@ -5,7 +5,7 @@
     /feeds/trending.atom                  the most votes of the last days
     /feeds/search.atom?q=<query>          any query of the subscription language
     /feeds/private/<link>.atom            a subscription, or all of a subscriber's; .opml lists them all
-    ...?page=<n>                          an archive page (RFC 5005) of everything or of a listing
+    ...?page=<n>                          an archive page (RFC 5005) of everything, a listing or a private feed
 
 A program gets the feed whatever it calls itself. Only a browser that says it is about to show a document
 (Sec-Fetch-Dest, Fetch Metadata) gets a page to read, under the same address. What is ready needs none of this: `quick`
@@ -119,7 +119,7 @@ def _address(name: str, asked: QueryParams) -> Address:
     if kind == Kind.LISTING:
         return Address(Kind.LISTING, of, _number(asked))
     if kind == Kind.PRIVATE and _LINK.fullmatch(of):
-        return Address(Kind.PRIVATE, of)
+        return Address(Kind.PRIVATE, of, _number(asked))
     raise NoSuchFeed(kind)
 
 

@@ -22,7 +22,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 Fault = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -35,6 +35,7 @@ class Request:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,8 @@ class Site:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 request = _request(await reader.readuntil(b"\r\n\r\n"))
+                if length := int(request.headers.get("content-length", "0")):
+                    request = replace(request, body=await reader.readexactly(length))
                 self.requests.append(request)
                 await self._tell()
                 page = self.pages.get(request.target.partition("?")[0]) or self.otherwise(request)
