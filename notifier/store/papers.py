@@ -6,14 +6,15 @@ page it came from. If power fails before its commit the page is simply read agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from itertools import islice
 from statistics import median
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, delete, exists, func, insert, select, text, update
+from sqlalchemy import RowMapping, Table, bindparam, delete, exists, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import SeenMeanwhile
@@ -144,10 +145,7 @@ class Papers:
         async with self._database.write() as connection:
             await _check_nothing_came_between(connection, result, seen, queries_up_to)
             poll_id = await _add_poll(connection, poll)
-            papers = [
-                await self._store(connection, change, poll_id, poll.polled_at, result.counts)
-                for change in result.changes
-            ]
+            papers = await self._store(connection, result.changes, poll_id, poll.polled_at, result.counts)
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
             await self._add_hits(connection, hits, result.changes, papers, poll_id)
             await self._keep_gaps(connection, poll.listing, gaps, closes)
@@ -175,29 +173,43 @@ class Papers:
         return poll_id
 
     async def _store(
-        self, connection: AsyncConnection, change: Change, poll_id: PollId, now: datetime, counts: bool
-    ) -> PaperId:
-        """Insert or update one paper and add the keys that it has not yet."""
-        values = paper_values(change.paper)
-        news = counts and change.kind in (ChangeKind.NEW, ChangeKind.CROSS)
-        if change.paper_id is None:
-            values |= {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": news}
-            values["news_poll_id"] = poll_id if news else None
-            values["guid"] = await _guid(connection, change)
-            paper_id = PaperId(await _insert(connection, schema.paper, values))
-        else:
-            paper_id = change.paper_id
+        self, connection: AsyncConnection, changes: Sequence[Change], poll_id: PollId, now: datetime, counts: bool
+    ) -> list[PaperId]:
+        """Insert or update the papers of a batch, add the keys that they have not yet; return their numbers in order.
+
+        A batch has hundreds of papers, so every statement is for all of them.
+        """
+        numbers = {n: change.paper_id for n, change in enumerate(changes) if change.paper_id is not None}
+        added = {n: change for n, change in enumerate(changes) if change.paper_id is None}
+        news = {n for n, change in enumerate(changes) if counts and change.kind in (ChangeKind.NEW, ChangeKind.CROSS)}
+        if added:
+            guids = await _guids(connection, added)
+            rows = [
+                paper_values(change.paper)
+                | {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": n in news, "guid": guids[n]}
+                | {"news_poll_id": poll_id if n in news else None}
+                for n, change in added.items()
+            ]
+            table = schema.paper
+            stored = await connection.execute(insert(table).returning(table.c.id, table.c.guid), rows)
+            by_guid = {row.guid: PaperId(row.id) for row in stored}
+            numbers |= {n: by_guid[name] for n, name in guids.items()}
+        updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for n, change in enumerate(changes):
+            if n in added:
+                continue
+            values = {"of": change.paper_id} | paper_values(change.paper)
             if change.kind is ChangeKind.REVISED:
                 values["changed_at"] = now
-            if news:
+            if n in news:
                 values |= {"counted": True, "seen_at": now, "news_poll_id": poll_id}
-            await connection.execute(update(schema.paper).where(schema.paper.c.id == paper_id).values(values))
-        # A DOI that another paper holds already stays there: two preprints of one article are two papers.
-        await connection.execute(
-            self._database.insert(schema.paper_key).on_conflict_do_nothing(),
-            [{"key": key, "paper_id": paper_id} for key in change.keys],
-        )
-        return paper_id
+            updates.setdefault(tuple(values), []).append(values)
+        for rows in updates.values():
+            await connection.execute(update(schema.paper).where(schema.paper.c.id == bindparam("of")), rows)
+        keys = [{"key": key, "paper_id": numbers[n]} for n, change in enumerate(changes) for key in change.keys]
+        if keys:  # a DOI that another paper holds already stays there: two preprints of one article are two papers
+            await connection.execute(self._database.insert(schema.paper_key).on_conflict_do_nothing(), keys)
+        return [numbers[n] for n in range(len(changes))]
 
     async def _add_hits(
         self,
@@ -293,11 +305,19 @@ async def _check_nothing_came_between(
         raise SeenMeanwhile("a query was added")
 
 
-async def _guid(connection: AsyncConnection, change: Change) -> str:
-    """Name a new paper by its strongest key; papers that share only a title are told apart by their number."""
-    key = change.keys[0]
-    namesakes = await connection.scalar(select(func.count()).select_from(schema.paper_key).filter_by(key=key)) or 0
-    return guid(f"{key} {namesakes + 1}" if namesakes else key)
+async def _guids(connection: AsyncConnection, added: Mapping[int, Change]) -> dict[int, str]:
+    """Name each new paper by its strongest key; papers that share only a title are told apart by their number."""
+    held: Counter[str] = Counter()
+    key = schema.paper_key.c.key
+    for some in chunks(sorted({change.keys[0] for change in added.values()})):
+        rows = await connection.execute(select(key, func.count()).where(key.in_(some)).group_by(key))
+        held.update({row[0]: row[1] for row in rows})
+    guids: dict[int, str] = {}
+    for n, change in added.items():
+        name = change.keys[0]
+        guids[n] = guid(f"{name} {held[name] + 1}" if held[name] else name)
+        held.update(change.keys)
+    return guids
 
 
 async def _add_poll(connection: AsyncConnection, poll: Poll) -> PollId:
