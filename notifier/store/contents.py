@@ -30,7 +30,7 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
             .join(schema.subscriber, isouter=True)
             .join(schema.content, schema.content.c.message_id == message.c.id, isouter=True)
         )
-        found |= {row.id: row for row in await connection.execute(asked.where(message.c.id.in_(some)))}
+        found |= {row.id: row for row in (await connection.execute(asked.where(message.c.id.in_(some)))).all()}
     digests = [row for row in found.values() if row.kind == "digest" and (always or row.octets is None)]
     carried = await _carried(connection, [row.id for row in digests])
     wanted = dict.fromkeys(paper for mine in carried.values() for paper in mine)
@@ -89,7 +89,7 @@ async def _carried(connection: AsyncConnection, numbers: Sequence[int]) -> dict[
             .where(delivery.c.message_id.in_(some))
             .order_by(delivery.c.message_id, delivery.c.paper_id)
         )
-        for number, paper, edition, queries in rows:
+        for number, paper, edition, queries in rows.all():
             carried[number][PaperId(paper), edition] = queries
     return {number: by_paper(mine) for number, mine in carried.items()}
 
@@ -106,7 +106,7 @@ async def _subscriptions(connection: AsyncConnection, people: Sequence[int]) -> 
             .where(table.c.subscriber_id.in_(some))
             .order_by(table.c.id)
         )
-        for row in rows:
+        for row in rows.all():
             found.setdefault(row.subscriber_id, []).append(row)
     return found
 

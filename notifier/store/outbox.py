@@ -86,10 +86,7 @@ class Outbox:
             ids = await self._turns.chosen(connection, now, limit, pace=pace, suspects=suspects)
             if not ids:
                 return []
-            message = schema.message
-            claimed = update(message).where(message.c.id.in_(ids), schema.WAITING)
-            values = {"state": OutboxState.CLAIMED, "owner": owner, "lease_until": now + lease}
-            taken = await connection.execute(claimed.values(values).returning(message.c.id))
+            taken = await connection.execute(_CLAIMED, {"ids": ids, "mine": owner, "until": now + lease})
             got = set(taken.scalars())
             return [number for number in ids if number in got]
 
@@ -264,6 +261,12 @@ class Outbox:
 
 # The statements of every message that is sent, made once: making them costs more than their execution.
 _MINE = schema.message.c.id.in_(bindparam("ids", expanding=True))
+_CLAIMED = (
+    update(schema.message)
+    .where(_MINE, schema.WAITING)
+    .values(state=OutboxState.CLAIMED, owner=bindparam("mine"), lease_until=bindparam("until"))
+    .returning(schema.message.c.id)
+)
 _MARKED = (
     update(schema.message)
     .where(_MINE, schema.message.c.owner == bindparam("mine"), schema.message.c.state == OutboxState.CLAIMED)
