@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from notifier import __version__, log
+from notifier import __version__, log, match
 from notifier.backfill import days_to_read
 from notifier.confine import Worker
 from notifier.diff import NEWS, batch_keys, diff, join, shows_unseen, unchanged
 from notifier.errors import FetchError, PageError, ParserFailed, ParserKilled, QueryError, SeenMeanwhile
 from notifier.fetch import Client, fetch
-from notifier.match import QuerySet, volatile
+from notifier.match import volatile
 from notifier.model import (
     Batch,
     Change,
@@ -41,6 +43,9 @@ from notifier.reconcile import is_first_of_its_day, reconcile
 from notifier.rhythm import next_poll
 from notifier.store import Store
 
+if TYPE_CHECKING:
+    from notifier.match import QuerySet
+
 LOOKS = 5  # how often a poll looks again when another one recorded the same papers in between
 KILLS_ALLOWED = 3  # of the parser by one page, before it is quarantined
 MOST_PAGES = 20  # of one listing in one poll
@@ -48,13 +53,19 @@ LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps fa
 NO_QUERY = QueryId(0)  # before the first
 
 
-@dataclass(slots=True)
 class Queries:
     """Every query, ready to match; kept between polls, so that one more subscription costs one more query only."""
 
-    every: QuerySet = field(default_factory=QuerySet)
-    waiting: QuerySet = field(default_factory=QuerySet)  # those that a known paper may pass later: votes, code
     latest: QueryId = NO_QUERY
+
+    @cached_property
+    def every(self) -> QuerySet:
+        return match.QuerySet()
+
+    @cached_property
+    def waiting(self) -> QuerySet:
+        """Those that a known paper may pass later: votes, code."""
+        return match.QuerySet()
 
 
 async def load_queries(queries: Queries, store: Store) -> None:

@@ -13,7 +13,8 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from itertools import groupby
 
-from notifier.match import Corpus, marks
+from notifier import match
+from notifier.match import marks
 from notifier.model import Marks, PaperId, StoredPaper
 from notifier.query import Query, canonical
 from notifier.query.nodes import (
@@ -47,7 +48,7 @@ class Issue:
     """The papers first seen on a day (UTC), ready to be asked: `stamps` are what the store says of each."""
 
     day: date
-    corpus: Corpus
+    corpus: match.Corpus
     stamps: Sequence[tuple[PaperId, str, datetime, datetime]]  # id, guid, seen at, changed at
 
     def __getitem__(self, position: int) -> StoredPaper:
@@ -95,7 +96,7 @@ def issues(papers: Iterable[StoredPaper]) -> list[Issue]:
 def issue(day: date, papers: Sequence[StoredPaper]) -> Issue:
     """Make the papers of a day ready to be asked; takes about half a millisecond for each."""
     stamps = [(each.paper_id, each.guid, each.seen_at, each.changed_at) for each in papers]
-    return Issue(day, Corpus([each.paper for each in papers]), stamps)
+    return Issue(day, match.Corpus([each.paper for each in papers]), stamps)
 
 
 def usual(papers: Iterable[Issue]) -> Counter[str]:

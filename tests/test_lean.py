@@ -62,7 +62,7 @@ def test_help_and_version_need_none_of_the_program() -> None:
 def test_the_program_starts_without_what_only_some_commands_need() -> None:
     held = imported_by("import notifier.cli.serve")
     assert {"sqlalchemy", "uvicorn"} <= held
-    assert held.isdisjoint({"alembic", "dkim", "dns", "feedgen", "lxml", "psycopg", "procrastinate", *PARSING})
+    assert held.isdisjoint({"alembic", "dkim", "dns", "feedgen", "lxml", "numpy", "psycopg", "procrastinate", *PARSING})
 
 
 def test_the_store_is_imported_without_an_orm_and_fetching_without_a_command_line() -> None:

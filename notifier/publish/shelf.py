@@ -19,9 +19,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from notifier import match
 from notifier.errors import Busy
 from notifier.feed import MEDIA_TYPES, feed
-from notifier.match import Corpus
 from notifier.model import Channel, FeedFormat, FeedPaper, PrivateFeed
 from notifier.publish.gather import ITEMS, Address, Kind, Newsstand, gather, gather_private, gather_search
 from notifier.query import parse
@@ -186,7 +186,7 @@ class Shelf:
         async with self._loading:
             if self._corpus is None or self._corpus.poll != poll:
                 papers = await self.stand.store.news(None, SEARCHED)
-                corpus = await asyncio.to_thread(Corpus, [each.stored.paper for each in papers])
+                corpus = await asyncio.to_thread(match.Corpus, [each.stored.paper for each in papers])
                 self._corpus = _Searched(poll, papers, corpus)
             return self._corpus
 
@@ -217,7 +217,7 @@ class _Searched:
 
     poll: int
     papers: list[FeedPaper]
-    corpus: Corpus
+    corpus: match.Corpus
 
 
 async def _made(channel: Channel, address: Address, format: FeedFormat, poll: int, old: Copy | None) -> Copy:
