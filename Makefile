@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loads
 AXE_VERSION := 4.10.3
 AXE := build/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-fast torture systemd-test check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
+.PHONY: help demo test test-fast torture systemd-test soak check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ torture: $(READY) ## kill the program, cut its power, fill its disk at random mo
 
 systemd-test: $(READY) ## the service under a real systemd, as root: make systemd-test CUTS=10 cuts the power ten times
 	CUTS=$(or $(CUTS),3) $(BIN)/pytest tests/test_systemd.py --timeout 0 -rs -s
+
+soak: $(READY) ## a month in minutes: make soak DAYS=30 READERS=10000
+	DAYS=$(or $(DAYS),30) READERS=$(or $(READERS),10000) $(BIN)/pytest tests/test_soak.py -n 0 --timeout 0
 
 check: format lint types test ## what CI runs
 

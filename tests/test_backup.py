@@ -61,6 +61,44 @@ async def test_p24_f082_after_a_restore_nothing_is_sent_again_that_is_known_to_b
     assert installation.titles(OTHER, [OLD, NEW, LATER]) == [[OLD], [NEW]], "who left since the backup stays away"
 
 
+@pytest.mark.parametrize("old_people", [False, True])
+async def test_p24_f082_who_came_changed_or_was_erased_since_the_backup_is_so_after_a_restore(
+    installation: World, old_people: bool
+) -> None:
+    erased, new = "erased@example.org", "new@example.org"
+    installation.listing("daily")
+    await read(installation, "A Fictional Paper of the First Poll")
+    for reader in (READER, erased):
+        await installation.subscribe(reader, "*")
+    await read(installation, OLD)
+    place = installation.folder / "notifier.db"
+    copy = backup.back_up(place, installation.folder / "copy.db", installation.now)
+    async with installation.opened() as running:
+        (mine,) = await running.store.subscriptions(READER)
+        await running.store.end(mine.subscriber_id, mine.subscription_id)
+        gone = await running.store.subscriber(erased)
+        assert gone is not None
+        await running.store.erase(gone.subscriber_id, installation.now)
+    await installation.subscribe(new, "*")
+    await read(installation, NEW, OLD)
+    done = backup.restore(copy, place, known(), installation.now, people=not old_people)
+    assert (done.sent, done.people, done.erased) == (0 if old_people else 1, 0 if old_people else 1, 1)
+    with sqlite3.connect(place) as database:
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert not database.execute("SELECT 1 FROM message WHERE recipient = ?", (erased,)).fetchall()
+    async with installation.opened() as running:
+        await running.store.release_mail()
+    await read(installation, LATER, NEW, OLD)
+    papers = [OLD, NEW, LATER]
+    assert installation.titles(erased, papers) == [[OLD]]
+    if old_people:
+        assert installation.titles(READER, papers) == [[OLD], [NEW, LATER]]
+        assert installation.titles(new, papers) == [[NEW]]
+    else:
+        assert installation.titles(READER, papers) == [[OLD]], "it was ended"
+        assert installation.titles(new, papers) == [[NEW], [LATER]]
+
+
 async def test_p24_f075_a_damaged_database_is_replaced_kept_aside_and_what_is_not_known_is_said(
     installation: World,
 ) -> None:

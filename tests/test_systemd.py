@@ -6,6 +6,7 @@ mail server inside. Where such a machine cannot run, the tests are skipped and s
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
@@ -17,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from notifier.store.migrate import known
 from tests.servers.machine import Machine, machine, why_not
+from tests.servers.successor import successor
 from tests.world import text_page
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -84,10 +87,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     script.write_text("#!/opt/notifier/bin/python3 -I\nfrom notifier.cli import main\nmain()\n")
     script.chmod(0o755)
     subprocess.run([PYTHON, "-m", "compileall", "-q", str(packages)], check=True)
+    later = folder / "notifier/bin/notifier-later"
+    later.write_text(
+        "#!/opt/notifier/bin/python3 -I\nimport sys\nsys.path.insert(0, '/opt/later')\n"
+        "from notifier.cli import main\nmain()\n"
+    )
+    later.chmod(0o755)
     import aiosmtpd
 
     libraries = Path(aiosmtpd.__file__).parent.parent
-    return {"/opt/notifier": folder / "notifier", "/opt/libraries": libraries, "/opt/tests": PROJECT}
+    return {
+        "/opt/notifier": folder / "notifier",
+        "/opt/libraries": libraries,
+        "/opt/tests": PROJECT,
+        "/opt/later": successor(folder / "later", work=20_000_000),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -119,17 +133,51 @@ def healthy(made: Machine) -> bool:
     return made.ask("curl", "-sf", "-m", "20", "http://127.0.0.1:8080/healthz").returncode == 0
 
 
+def answer(made: Machine, path: str, *more: str) -> str:
+    """Ask the site; return the status."""
+    url = f"http://127.0.0.1:8080{path}"
+    return made.ask("curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", *more, url).stdout
+
+
 def started(made: Machine) -> int:
     return int(made.property("MainPID"))
 
 
-def test_the_shipped_units_are_verified_in_silence_and_score_well(host: Machine) -> None:
-    units = ["notifier.service", "notifier.socket", "notifier-backup.service", "notifier-backup.timer"]
-    verified = host.ask("systemd-analyze", "verify", *(f"/etc/systemd/system/{unit}" for unit in units))
+@pytest.mark.parametrize("user", ["dynamic", "static"])
+@pytest.mark.parametrize(
+    ("database", "wanted"),
+    [
+        ("", ["notifier-backup.service", "notifier-backup.timer", "notifier.service", "notifier.socket"]),
+        ("postgresql:///papers", ["notifier-worker@.service", "notifier.service", "notifier.socket"]),
+    ],
+)
+def test_the_shipped_units_are_verified_in_silence_and_score_well(
+    host: Machine, user: str, database: str, wanted: list[str]
+) -> None:
+    folder = f"/root/{user}{len(wanted)}"
+    host.do("mkdir", folder)
+    host.write(f"{folder}.toml", f'database = "{database}"\n{CONFIG}' if database else CONFIG)
+    more = ["--static-user"] if user == "static" else []
+    told = host.do(
+        "/opt/notifier/bin/notifier",
+        "install-service",
+        "--write",
+        "--into",
+        folder,
+        "--config",
+        f"{folder}.toml",
+        *more,
+    )
+    assert ("systemd-sysusers" in told) == (user == "static")
+    assert host.do("ls", folder).split() == sorted(wanted)
+    files = [f"{folder}/{name}" for name in wanted]
+    verified = host.ask("systemd-analyze", "verify", *files)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
-    for unit in ("notifier.service", "notifier-backup.service"):
-        scored = host.do("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
-        assert float(scored.split(":")[1].split()[0]) <= 1.5, scored
+    for file in files:
+        if file.endswith(".service"):
+            assert f"DynamicUser={'no' if more else 'yes'}" in host.do("cat", file)
+            scored = host.do("systemd-analyze", "security", "--no-pager", "--offline=true", file).splitlines()[-1]
+            assert float(scored.split(":")[1].split()[0]) <= 1.5, scored
 
 
 def test_f102_the_sandboxed_daemon_is_ready_reads_a_page_and_sends_a_digest(host: Machine) -> None:
@@ -173,6 +221,7 @@ def test_p18_f095_a_daemon_that_is_stuck_is_started_again_and_leaves_its_stacks(
     host.do("rm", "-r", "/etc/systemd/system/notifier.service.d")
     host.do("systemctl", "daemon-reload")
     host.until(lambda: started(host) not in (0, stuck) and healthy(host), "the new process", 120)
+    host.do("systemctl", "restart", "notifier")  # the new one may have been started with the short watchdog
 
 
 def test_p25_f096_a_reload_takes_up_what_is_good_and_refuses_what_is_bad(host: Machine) -> None:
@@ -221,6 +270,63 @@ def test_f100_without_its_credential_it_is_not_started_and_with_it_nobody_sees_i
     host.write("/etc/notifier/config.toml", CONFIG)
     host.do("systemctl", "daemon-reload")
     host.do("systemctl", "restart", "notifier")
+
+
+def test_p21_f071_on_a_full_disk_it_reads_promises_nothing_and_goes_on_by_itself(host: Machine) -> None:
+    host.do("systemctl", "stop", "notifier.service", "notifier.socket")
+    host.do("mount", "-t", "tmpfs", "-o", "size=6m,mode=700", "tmpfs", "/var/lib/private/notifier")
+    host.do("systemctl", "start", "notifier")
+    host.until(lambda: "last poll daily" in host.property("StatusText"), "the first poll")
+    same = started(host)
+    host.ask("sh", "-c", "cat /dev/zero > /var/lib/private/notifier/filler")
+    show(host, "A Fictional Paper for a Full Disk", "A Fictional Paper that Was There Before")
+    host.until(lambda: "cannot be written: the disk is full" in host.property("StatusText"), "the full disk")
+    for path in ("/", "/status", "/feeds/all.atom"):
+        assert answer(host, path) == "200", path
+    form = ["-d", "email=new@example.org&q=graph&cadence=daily&at=08:00&timezone=UTC"]
+    assert answer(host, "/subscribe", *form) == "503"
+    host.do("rm", "/var/lib/private/notifier/filler")
+    host.until(lambda: answer(host, "/subscribe", *form) == "200", "space")
+    host.until(lambda: "for a Full Disk" in " ".join(mails(host).split()), "the digest")
+    assert started(host) == same
+    host.do("systemctl", "stop", "notifier.service", "notifier.socket")
+    host.do("umount", "/var/lib/private/notifier")
+    host.do("systemctl", "start", "notifier")
+
+
+def test_p23_f081_an_upgrade_takes_its_time_and_the_way_back_is_its_backup(host: Machine) -> None:
+    began = time.monotonic()
+    host.do("systemctl", "restart", "notifier")
+    limit = math.ceil(1.5 * (time.monotonic() - began)) + 1
+    host.write(
+        "/etc/systemd/system/notifier.service.d/later.conf",
+        f"[Service]\nTimeoutStartSec={limit}\nExecStart=\n"
+        "ExecStart=/opt/notifier/bin/notifier-later run --config /etc/notifier/config.toml\n",
+    )
+    host.do("systemctl", "daemon-reload")
+    began = time.monotonic()
+    host.do("systemctl", "restart", "notifier")
+    assert time.monotonic() - began > limit, "it took longer than a start may, and asked for that"
+    assert healthy(host)
+    host.do("rm", "-r", "/etc/systemd/system/notifier.service.d")
+    host.do("systemctl", "daemon-reload")
+    host.ask("systemctl", "restart", "notifier")
+    host.until(lambda: host.property("ActiveState") == "failed", "the end")
+    assert (host.property("ExecMainStatus"), host.property("NRestarts")) == ("78", "0")
+    assert "it was written by a newer notifier" in host.journal()
+    host.do("systemctl", "stop", "notifier.socket")
+    state, copy = "/var/lib/notifier", f"notifier.schema-{known()[-1]}.db"
+    ours = [
+        "env",
+        f"STATE_DIRECTORY={state}",
+        "NOTIFIER_CONFIG=/etc/notifier/config.toml",
+        "/opt/notifier/bin/notifier",
+    ]
+    assert "the database that was here is kept" in host.do(*ours, "restore", f"{state}/{copy}")
+    host.do(*ours, "release")
+    host.ask("systemctl", "reset-failed", "notifier")
+    host.do("systemctl", "start", "notifier")
+    assert healthy(host)
 
 
 def test_p19_a_stop_is_in_order_before_systemd_loses_patience(host: Machine) -> None:

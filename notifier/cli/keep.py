@@ -47,25 +47,37 @@ def back_up(
 @app.command(
     epilog="Example: `systemctl stop notifier notifier.socket && notifier restore backups/notifier-20260302T033000Z.db`"
 )
-def restore(file: Path, config: ConfigOption = None) -> None:
+def restore(
+    file: Path,
+    config: ConfigOption = None,
+    old_people: Annotated[
+        bool, typer.Option("--old-people", help="Subscribers as in the backup; who left since stays away.")
+    ] = False,
+) -> None:
     """Put a backup in the place of the database; its mail waits for `release`.
 
-    What the present database proves is kept: mail that left since the backup is not sent again.
+    What the present database proves is kept: mail that left since the backup is not sent again, and subscribers are as
+    they are now.
     """
     chosen = load_config(config)
     place = _sqlite(chosen)
     database = Database(chosen.database_url)
     try:
         database.hold()
-        done = backup.restore(file, place, known(), utc_now())
+        done = backup.restore(file, place, known(), utc_now(), people=not old_people)
     finally:
         asyncio.run(database.close())
     if done.kept:
         out.print(f"the database that was here is kept as {escape(str(done.kept))}")
     if done.compared:
         out.print(f"{done.sent} messages left after the backup: they are not sent again")
+        out.print(f"{done.people} people came after the backup and are kept; {done.erased} were erased and stay so")
+        out.print("papers that were found after the backup are found again where their pages still show them")
     else:
         out.print("[yellow]what left after the backup is not known:[/yellow] it may be sent a second time")
+        out.print(
+            "[yellow]who came, changed or left after the backup is not known:[/yellow] they are as they were then"
+        )
     out.print(f"{done.waiting} messages wait; no mail leaves until `notifier release`")
 
 

@@ -2,8 +2,9 @@
 
 A backup is a consistent copy, verified before it gets its name: a crash leaves the old file or the new one. `restore`
 puts one back, keeps what was there beside it, and carries over what the newer database proves: a message that left
-after the backup, the papers in it, and who left. The restored database holds its mail until `release`, because what
-a damaged database knew is not known. PostgreSQL has tools of its own (pg_dump, point-in-time recovery).
+after the backup and the papers in it, who signed up, changed their wishes, left or was erased since, and what came
+back. The restored database holds its mail until `release`, because what a damaged database knew is not known.
+PostgreSQL has tools of its own (pg_dump, point-in-time recovery).
 
 Fails with StoreError, leaving everything as it was.
 """
@@ -33,14 +34,25 @@ CARRIED = f"""
 """
 
 
+# What a subscriber decides of a subscription; what it is owed is not theirs to say.
+WISHED = (
+    "label", "cadence", "at", "weekday", "timezone", "versions", "quiet", "next_due_at", "active", "origin", "feed",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did: where the database is that was there before, and what it proved."""
+    """What a restore did: where the database is that was there before, and what it proved.
+
+    `people` are subscribers who came since the backup, `erased` those who were erased since.
+    """
 
     kept: Path | None
     compared: bool
     sent: int
     waiting: int
+    people: int = 0
+    erased: int = 0
 
 
 def back_up(source: Path, target: Path, now: datetime, keep: int | None = None) -> Path:
@@ -93,10 +105,11 @@ def check(file: Path) -> str:
         raise StoreError(f"{file} is not a database of this program: {trouble}") from None
 
 
-def restore(file: Path, database: Path, known: list[str], now: datetime) -> Restored:
+def restore(file: Path, database: Path, known: list[str], now: datetime, *, people: bool = True) -> Restored:
     """Put a backup in the place of a database that nobody uses. `known` are the revisions this program can bring up.
 
-    The caller holds the database's lock.
+    With `people` subscribers and subscriptions are those of the database that was there; without, those of the backup,
+    of whom nobody is subscribed who left or was erased since. The caller holds the database's lock.
     """
     revision = check(file)
     if revision not in known:
@@ -106,7 +119,7 @@ def restore(file: Path, database: Path, known: list[str], now: datetime) -> Rest
     try:
         shutil.copyfile(file, part)
         part.chmod(0o600)
-        sent = _carry_over(part, database) if database.exists() else None
+        carried = _carry_over(part, database, people) if database.exists() else None
         with _writing(part) as new:
             reason = f"restored {now:%Y-%m-%d %H:%M} UTC"
             new.execute("INSERT OR REPLACE INTO setting (key, value) VALUES ('hold', ?)", (reason,))
@@ -118,11 +131,15 @@ def restore(file: Path, database: Path, known: list[str], now: datetime) -> Rest
         raise StoreError(f"{file} could not be restored: {trouble}") from None
     finally:
         part.unlink(missing_ok=True)
-    return Restored(kept=kept, compared=sent is not None, sent=sent or 0, waiting=waiting)
+    sent, came, erased = carried or (0, 0, 0)
+    return Restored(kept=kept, compared=carried is not None, sent=sent, waiting=waiting, people=came, erased=erased)
 
 
-def _carry_over(restored: Path, newer: Path) -> int | None:
-    """Copy what the newer database proves into the restored one; None where it cannot be read or is another one's."""
+def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, int] | None:
+    """Copy what the newer database proves into the restored one; None where it cannot be read or is another one's.
+
+    Returns how many messages left, how many people came and how many were erased since.
+    """
     try:
         same = check(newer) == check(restored)
     except StoreError:
@@ -137,7 +154,6 @@ def _carry_over(restored: Path, newer: Path) -> int | None:
         ours, theirs = (database.execute(secrets.format(name)).fetchone()[0] for name in ("main", "newer"))
         if ours is None or ours != theirs:
             return None
-        before = database.execute(f"SELECT count(*) FROM main.message WHERE state IN {SENT}").fetchone()[0]
         for table, which in (
             ("poll", f"id IN (SELECT poll_id FROM newer.paper WHERE id IN ({CARRIED}))"),
             ("paper", f"id IN ({CARRIED})"),
@@ -146,9 +162,19 @@ def _carry_over(restored: Path, newer: Path) -> int | None:
             ("hit", f"paper_id IN ({CARRIED})"),
         ):
             database.execute(f"INSERT OR IGNORE INTO main.{table} SELECT * FROM newer.{table} WHERE {which}")
+        erased = _forget_erased(database)
+        came = _carry_people(database) if people else 0
+        database.execute("INSERT OR IGNORE INTO main.bounce SELECT * FROM newer.bounce")
+        known = f"SELECT id FROM main.message WHERE state IN {SENT}"
         mine = f"state IN {SENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
+        left = database.execute(f"SELECT count(*) FROM newer.message WHERE {mine} AND id NOT IN ({known})").fetchone()[
+            0
+        ]
         database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
-        database.execute(f"DELETE FROM main.content WHERE message_id IN (SELECT id FROM newer.message WHERE {mine})")
+        carried = f"message_id IN (SELECT id FROM newer.message WHERE {mine})"
+        database.execute(f"DELETE FROM main.content WHERE {carried}")
+        # What is in doubt is offered once more: with the same bytes.
+        database.execute(f"INSERT INTO main.content SELECT * FROM newer.content WHERE {carried}")
         database.execute(
             "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
             f"WHERE message_id IN (SELECT id FROM main.message WHERE state IN {SENT})"
@@ -157,8 +183,46 @@ def _carry_over(restored: Path, newer: Path) -> int | None:
             "UPDATE main.subscriber SET state = theirs.state, since = theirs.since FROM newer.subscriber AS theirs "
             "WHERE theirs.id = main.subscriber.id AND theirs.state IN ('unsubscribed', 'suppressed')"
         )
-        after = database.execute(f"SELECT count(*) FROM main.message WHERE state IN {SENT}").fetchone()[0]
-    return int(after - before)
+    return left, came, erased
+
+
+def _forget_erased(database: sqlite3.Connection) -> int:
+    """Delete who is in the restored database and not in the newer one, with all that refers to them."""
+    gone = "SELECT id FROM main.subscriber WHERE id NOT IN (SELECT id FROM newer.subscriber)"
+    names = [row[0] for row in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
+    for name in names:
+        for _, _, to, column, *_ in database.execute(f"PRAGMA main.foreign_key_list({name})").fetchall():
+            if to == "subscriber":
+                database.execute(f"DELETE FROM main.{name} WHERE {column} IN ({gone})")
+    emails = f"SELECT email FROM main.subscriber WHERE id IN ({gone})"
+    database.execute(f"DELETE FROM main.message WHERE recipient IN ({emails})")
+    database.execute("DELETE FROM main.content WHERE message_id NOT IN (SELECT id FROM main.message)")
+    return database.execute(f"DELETE FROM main.subscriber WHERE id IN ({gone})").rowcount
+
+
+def _carry_people(database: sqlite3.Connection) -> int:
+    """Make subscribers, their subscriptions and what waits to be confirmed those of the newer database.
+
+    A subscription keeps what the restored database owes to it; one that is new there is owed what comes from now on.
+    Returns how many subscribers came.
+    """
+    came = database.execute(
+        "SELECT count(*) FROM newer.subscriber WHERE id NOT IN (SELECT id FROM main.subscriber)"
+    ).fetchone()[0]
+    database.execute("INSERT OR REPLACE INTO main.subscriber SELECT * FROM newer.subscriber")
+    database.execute("INSERT OR IGNORE INTO main.query SELECT * FROM newer.query")
+    changed = ", ".join(f"{column} = theirs.{column}" for column in WISHED)
+    database.execute(
+        f"UPDATE main.subscription SET {changed} FROM newer.subscription AS theirs "
+        "WHERE theirs.id = main.subscription.id"
+    )
+    last = database.execute("SELECT coalesce(max(id), 0) FROM main.subscription").fetchone()[0]
+    database.execute("INSERT OR IGNORE INTO main.subscription SELECT * FROM newer.subscription WHERE id > ?", (last,))
+    newest = "(SELECT coalesce(max(id), 0) FROM main.poll)"
+    database.execute(f"UPDATE main.subscription SET began = {newest}, cursor = {newest} WHERE id > ?", (last,))
+    database.execute("DELETE FROM main.wish")
+    database.execute("INSERT INTO main.wish SELECT * FROM newer.wish")
+    return int(came)
 
 
 @contextmanager
