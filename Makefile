@@ -58,6 +58,8 @@ bench-parse: $(READY) ## milliseconds per megabyte of page for every format, bes
 constraints: $(READY) ## lock the newest versions anew, with hashes
 	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --upgrade --python-version 3.11 -o constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --group build --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --python-version 3.11 --constraint constraints.txt -o requirements.txt
 
 # Debian's python3 comes without venv: root gets it, others are told.
 $(READY): pyproject.toml constraints.txt
