@@ -42,6 +42,7 @@ from notifier.query import parse as parse_query
 from notifier.reconcile import is_first_of_its_day, reconcile
 from notifier.rhythm import next_poll
 from notifier.store import Store
+from notifier.store.shards import Shard
 
 if TYPE_CHECKING:
     from notifier.match import QuerySet
@@ -68,9 +69,9 @@ class Queries:
         return match.QuerySet()
 
 
-async def load_queries(queries: Queries, store: Store) -> None:
-    """Add the queries that were subscribed to since the last look; one that cannot be read stops no other."""
-    for query_id, text in await store.queries(queries.latest):
+async def load_queries(queries: Queries, store: Store, last: QueryId | None = None) -> None:
+    """Add the queries, up to `last`, that came since the last look; one that cannot be read stops no other."""
+    for query_id, text in await store.queries(queries.latest, last):
         queries.latest = query_id
         try:
             query = parse_query(text)
@@ -84,12 +85,13 @@ async def load_queries(queries: Queries, store: Store) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """What reading a listing needs: the edges, and every query."""
+    """What reading a listing needs: the edges, and every query. With `apart` workers match, shard by shard."""
 
     store: Store
     client: Client
     worker: Worker
     queries: Queries
+    apart: bool = False
 
 
 # --- fetch and parse --------------------------------------------------------------------------------------------------
@@ -259,8 +261,12 @@ async def _record(
             raise PageError(result.reason)
         if closes:
             result = replace(result, reason=f"late, for {closes}: {result.reason}")
-        await load_queries(intake.queries, intake.store)
-        hits = find_hits(result.changes, intake.queries) if result.counts else []
+        hits: list[Hits] | None = None
+        if not result.counts:
+            hits = []
+        elif not intake.apart:
+            await load_queries(intake.queries, intake.store)
+            hits = find_hits(result.changes, intake.queries)
         days = [day for day in (track.listed_on, batch.listed_on) if day is not None]
         done = _poll(listing, result, now, batch)
         try:
@@ -287,6 +293,13 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
         listed_on=listed_on,
         usual=usual,
     )
+
+
+async def match_shard(shard: Shard, queries: Queries, store: Store) -> bool:
+    """Match a shard and store its hits; False when somebody else did. `queries` hold those of its run, or fewer."""
+    await load_queries(queries, store, shard.last)
+    hits = [each for each in find_hits(shard.changes, queries) if each.query <= shard.last]
+    return await store.record_hits(shard, hits)
 
 
 def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hits]:

@@ -69,6 +69,7 @@ class World:
     relay: str = "maildir:mail"
     listings: list[str] = field(default_factory=list)
     extra: str = ""
+    mail: str = ""  # further lines of the table [mail]
     contact: str = "https://example.org/tests"  # no address: no mail of ours tells the operator of trouble
 
     def listing(self, name: str, format: str = "daily-papers-text", **options: str) -> None:
@@ -84,7 +85,7 @@ class World:
         """The configuration, loaded from a file as the program does."""
         path = self.folder / "config.toml"
         head = f'contact = "{self.contact}"\n'
-        mail = f'[mail]\nfrom = "Papers <papers@example.org>"\nrelay = "{self.relay}"\n'
+        mail = f'[mail]\nfrom = "Papers <papers@example.org>"\nrelay = "{self.relay}"\n{self.mail}'
         head += f'database = "{self.database}"\n'
         path.write_text(head + self.extra + mail + "\n".join(self.listings))
         return load(path, environment={})

@@ -131,6 +131,9 @@ async def _living(store: Store, name: str, roles: str) -> AsyncIterator[None]:
             except Exception as fault:  # the database is away: whoever needs it says so
                 log.step_failed("beat", fault)
 
+    for each in await store.workers():
+        if gone(each.owner):
+            await store.sign_off(each.owner)
     await store.beat(name, roles)
     beating = asyncio.create_task(beat(), name="beat") if store.is_shared else None
     try:

@@ -39,6 +39,7 @@ from notifier.store.papers import Papers
 from notifier.store.quarantine import Quarantine
 from notifier.store.relays import Relays
 from notifier.store.review import Review
+from notifier.store.shards import Shards
 from notifier.store.together import Together
 from notifier.store.turns import Turns
 from notifier.store.workers import Workers
@@ -48,6 +49,7 @@ __all__ = ["Store", "open_store"]
 
 class Store(
     Papers,
+    Shards,
     Hosts,
     Alarms,
     Enrolment,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
@@ -36,6 +36,7 @@ from notifier.store.contents import by_paper, coverage, papers, subscriptions
 from notifier.store.engine import Database, chunks, execute_rows
 from notifier.store.jobs import Jobs, senders
 from notifier.store.rows import domain_of, to_clock
+from notifier.store.shards import settled_poll
 
 Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
 Group = Sequence[Row[Any]]  # the subscriptions of one subscriber and one cadence
@@ -83,9 +84,9 @@ class Digests:
         """
         troubles: list[tuple[str, str]] = []
         async with self._database.write() as connection:
-            chosen, last = await _chosen(connection, now, after, limit)
-            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
-            due = await _due(connection, now, chosen)
+            newest = await connection.scalar(select(settled_poll())) or 0
+            chosen, last = await _chosen(connection, now, after, limit, newest)
+            due = await _due(connection, now, chosen, newest)
             for wave in _waves(due):
                 troubles += await self._queue_apart(connection, wave, newest, now, domain)
         return Queued(groups=len(due), last=last, troubles=tuple(troubles))
@@ -101,7 +102,7 @@ class Digests:
                 return None
             active = [row for row in await subscriptions(connection, person.id) if row.active]
             mine = [row for row in active if again or row.cadence in cadence.MAILED]
-            newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            newest = await connection.scalar(select(settled_poll())) or 0
             owed = await (_hits(connection, mine) if again else _owed_to(connection, mine, newest)) if mine else {}
             first = min((row.cursor for row in mine), default=newest)
             return QueuedMessage(
@@ -172,7 +173,7 @@ class Digests:
                 clock = to_clock(row)
                 if clock not in due:
                     due[clock] = cadence.next_due(clock, now)
-                moved.append((due[clock], row.cursor if kept else newest, row.id))
+                moved.append((due[clock], row.cursor if kept else max(row.cursor, newest), row.id))
         await connection.execute(
             update(schema.subscription)
             .where(schema.subscription.c.id == bindparam("row"))
@@ -246,7 +247,7 @@ class Digests:
 
 
 async def _chosen(
-    connection: AsyncConnection, now: datetime, after: SubscriberId, limit: int
+    connection: AsyncConnection, now: datetime, after: SubscriberId, limit: int, newest: int
 ) -> tuple[list[int], SubscriberId | None]:
     """Return up to `limit` subscribers who are due, and where to go on: None when nobody is.
 
@@ -270,7 +271,7 @@ async def _chosen(
     rows = await connection.execute(
         select(table.c.subscriber_id)
         .join(subscriber)
-        .where(confirmed, table.c.subscriber_id > after, _immediate(now))
+        .where(confirmed, table.c.subscriber_id > after, _immediate(now, newest))
         .distinct()
         .order_by(table.c.subscriber_id)
         .limit(limit)
@@ -279,7 +280,7 @@ async def _chosen(
     return chosen, SubscriberId(chosen[-1]) if chosen else None
 
 
-async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int]) -> list[Group]:
+async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int], newest: int) -> list[Group]:
     """Return what these subscribers are due: their subscriptions by cadence, those first that are due themselves.
 
     When one subscription of a cadence is due, all of that cadence are looked at: there is one message a day, whatever
@@ -290,7 +291,7 @@ async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int]
     groups: dict[tuple[int, str], list[Any]] = {}
     for some in chunks(chosen):
         rows = await connection.execute(
-            select(*columns, subscriber.c.email, _is_due(now).label("due"))
+            select(*columns, subscriber.c.email, _is_due(now, newest).label("due"))
             .join(subscriber)
             .where(table.c.subscriber_id.in_(some), table.c.active)
             .order_by(table.c.subscriber_id, table.c.id)
@@ -334,14 +335,15 @@ def _waves(groups: Sequence[Group]) -> Iterator[list[Group]]:
         left = later
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    return or_(_immediate(now), schema.subscription.c.next_due_at <= now, *_impossible(now))
+def _is_due(now: datetime, newest: int) -> ColumnElement[bool]:
+    return or_(_immediate(now, newest), schema.subscription.c.next_due_at <= now, *_impossible(now))
 
 
-def _immediate(now: datetime) -> ColumnElement[bool]:
+def _immediate(now: datetime, newest: int) -> ColumnElement[bool]:
     """Whether a subscription that goes by no clock has something to send."""
     table, delivery, message = schema.subscription, schema.delivery, schema.message
-    hit = exists().where(schema.hit.c.query_id == table.c.query_id, schema.hit.c.poll_id > table.c.cursor)
+    polls = schema.hit.c.poll_id > table.c.cursor, schema.hit.c.poll_id <= newest
+    hit = exists().where(schema.hit.c.query_id == table.c.query_id, *polls)
     returned = exists().where(delivery.c.subscriber_id == table.c.subscriber_id, delivery.c.message_id.is_(None))
     recent = exists().where(message.c.subscriber_id == table.c.subscriber_id, message.c.queued_at > now - RETURN_PAUSE)
     return and_(table.c.cadence == Cadence.IMMEDIATE, or_(hit, and_(returned, ~recent)))

@@ -21,13 +21,13 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import Engine, Insert, Table, create_engine, event, func, select
+from sqlalchemy import Engine, Insert, Table, create_engine, event, func, select, true
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -47,7 +47,18 @@ WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their id
 # What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
 SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
 POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
+# How PostgreSQL is connected to: without prepared statements, which PgBouncer's transactions would end, and so that
+# a network that was cut is noticed within half a minute, in seconds and milliseconds.
+CONNECT: Mapping[str, int | None] = {
+    "prepare_threshold": None, "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
+    "keepalives_count": 3, "tcp_user_timeout": 25_000,
+}  # fmt: skip
+# A writer that is cut off from PostgreSQL in the middle holds its locks for this long and no longer. It is said in each
+# transaction, because a session may be another's next time (PgBouncer).
+LONGEST_PAUSE = "20s"
 NO_TABLES = ("no such table", 'relation "')  # the words of SQLite and of PostgreSQL
+_PAUSE = func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true())
+_BESIDE, _ALONE = select(_PAUSE), select(_PAUSE, func.pg_advisory_xact_lock(WRITER_LOCK))
 
 T = TypeVar("T")
 
@@ -90,8 +101,8 @@ class Database:
                 async with self._engine.connect() as plain:
                     connection = await plain.execution_options(writes=True)
                     async with connection.begin():
-                        if alone and not self.is_sqlite:
-                            await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+                        if not self.is_sqlite:
+                            await connection.execute(_ALONE if alone else _BESIDE)
                         yield connection
             except DBAPIError as trouble:
                 raise self._explained(trouble) from None
@@ -285,7 +296,7 @@ def _postgresql(url: URL) -> AsyncEngine:
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS,
             pool_pre_ping=True,  # a restarted server is not an error of the next transaction
-            connect_args={"prepare_threshold": None},  # prepared statements do not survive PgBouncer's transactions
+            connect_args=dict(CONNECT),
         )
     except ModuleNotFoundError as missing:
         raise StoreError(f"PostgreSQL needs {missing.name}: install paper-notifier[postgres]") from None

@@ -23,6 +23,7 @@ from notifier.model import FeedPaper, PrivateFeed, QueryId, SubscriberId, Subscr
 from notifier.store import schema
 from notifier.store.digests import WANTED
 from notifier.store.rows import STORED_COLUMNS, to_stored
+from notifier.store.shards import settled_poll
 from notifier.store.subscribers import Subscribers
 
 BLOCK = 100  # paper ids of one archive page
@@ -34,9 +35,9 @@ class Feeds(Subscribers):
     """The verbs of feeds."""
 
     async def newest_poll(self) -> int:
-        """Return the number of the newest poll: while it is the same, no feed has changed."""
+        """Return the newest poll that was matched against every query: while it is the same, no feed has changed."""
         async with self._database.read() as connection:
-            return await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            return await connection.scalar(select(settled_poll())) or 0
 
     async def polled_since(self, poll: int) -> set[str]:
         """Return the listings that were polled after a poll: the feeds of the others have not changed."""

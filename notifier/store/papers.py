@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
-from itertools import islice
 from statistics import median
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, bindparam, delete, exists, func, insert, select, text, update
+from sqlalchemy import RowMapping, Table, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import SeenMeanwhile
@@ -34,12 +33,12 @@ from notifier.model import (
     Validators,
 )
 from notifier.store import schema
-from notifier.store.engine import Database, chunks, execute_rows
+from notifier.store.engine import Database, chunks
+from notifier.store.hits import add_hits
 from notifier.store.jobs import QUEUE, Jobs
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
+from notifier.store.shards import cut
 
-ROWS_AT_ONCE = 50_000  # hits given to the database in one call
-KINDS = {ChangeKind.CROSS: "cross", ChangeKind.REVISED: "revised"}
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 
 
@@ -126,7 +125,7 @@ class Papers:
         self,
         poll: Poll,
         result: Diff,
-        hits: Sequence[Hits],
+        hits: Sequence[Hits] | None,
         validators: Validators | None,
         *,
         seen: Seen,
@@ -138,16 +137,20 @@ class Papers:
     ) -> PollId:
         """Store in one transaction: the poll, its papers, the hits they cause, the page's validators.
 
-        `hits` name changes by their position in `result.changes`; `validators` belong to `url` and are None for a page
-        that is not the listing's own; `gaps` are past days found missing, `closes` is the one that this poll read.
-        Raises SeenMeanwhile, having stored nothing, when a paper or a query was added after the caller looked.
+        `hits` name changes by their position in `result.changes`, and are None where workers find them;
+        `validators` belong to `url` and are None for a page that is not the listing's own; `gaps` are past days found
+        missing, `closes` is the one that this poll read. Raises SeenMeanwhile, having stored nothing, when a paper or
+        a query was added after the caller looked.
         """
         async with self._database.write() as connection:
-            await _check_nothing_came_between(connection, result, seen, queries_up_to)
+            await _check_nothing_came_between(connection, result, seen, queries_up_to if hits is not None else None)
             poll_id = await _add_poll(connection, poll)
             papers = await self._store(connection, result.changes, poll_id, poll.polled_at, result.counts)
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
-            await self._add_hits(connection, hits, result.changes, papers, poll_id)
+            if hits is None:
+                await cut(connection, self._jobs, result.changes, papers, poll_id)
+            else:
+                await add_hits(self._database, connection, hits, result.changes, papers, poll_id)
             await self._keep_gaps(connection, poll.listing, gaps, closes)
             page = (
                 {"url": url, "etag": validators.etag, "last_modified": validators.last_modified} if validators else {}
@@ -211,36 +214,6 @@ class Papers:
             await connection.execute(self._database.insert(schema.paper_key).on_conflict_do_nothing(), keys)
         return [numbers[n] for n in range(len(changes))]
 
-    async def _add_hits(
-        self,
-        connection: AsyncConnection,
-        hits: Sequence[Hits],
-        changes: Sequence[Change],
-        papers: Sequence[PaperId],
-        poll_id: PollId,
-    ) -> None:
-        """Store hits; one of a paper that was only cross-listed becomes that of a new one, owed from now on.
-
-        There may be a million: the statement is compiled once and given plain rows, in the order of its key.
-        """
-        if not hits:
-            return
-        marks = [
-            (paper, _edition(change), KINDS.get(change.kind, "new"))
-            for paper, change in zip(papers, changes, strict=True)
-        ]
-        added = self._database.insert(schema.hit)
-        upsert = added.on_conflict_do_update(
-            index_elements=list(schema.hit.primary_key.columns),
-            set_={"kind": added.excluded.kind, "poll_id": added.excluded.poll_id},
-            where=text("hit.kind = 'cross' AND excluded.kind = 'new'"),
-        )
-        columns = ("query_id", "paper_id", "edition", "kind", "poll_id")
-        ordered = sorted(hits, key=lambda each: each.query)
-        rows = ((each.query, *marks[position], poll_id) for each in ordered for position in each.papers)
-        while some := list(islice(rows, ROWS_AT_ONCE)):
-            await execute_rows(connection, upsert, columns, some)
-
     async def _add_sightings(
         self, connection: AsyncConnection, papers: Iterable[PaperId], listing: str, poll_id: PollId
     ) -> None:
@@ -283,16 +256,8 @@ class Papers:
         )
 
 
-def _edition(change: Change) -> int:
-    """Number what a hit is of: 0 the paper, else its version, or the day where the page gives no version."""
-    if change.kind is not ChangeKind.REVISED:
-        return 0
-    paper = change.paper
-    return paper.version or (paper.announced_on.toordinal() if paper.announced_on else 1)
-
-
 async def _check_nothing_came_between(
-    connection: AsyncConnection, result: Diff, seen: Seen, queries_up_to: QueryId
+    connection: AsyncConnection, result: Diff, seen: Seen, queries_up_to: QueryId | None
 ) -> None:
     keys = sorted({key for change in result.changes for key in change.keys})
     for some in chunks(keys):
@@ -301,6 +266,8 @@ async def _check_nothing_came_between(
         )
         if (await connection.execute(newer.limit(1))).first():
             raise SeenMeanwhile("another poll recorded a paper of this batch")
+    if queries_up_to is None:
+        return
     if (await connection.scalar(select(func.max(schema.query.c.id))) or 0) > queries_up_to:
         raise SeenMeanwhile("a query was added")
 

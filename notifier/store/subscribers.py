@@ -43,12 +43,12 @@ class Subscribers:
         self._database = database
         self._secret = secret
 
-    async def queries(self, after: QueryId) -> list[tuple[QueryId, str]]:
-        """Return (id, canonical text) of every query added after `after`, in the order of their ids."""
+    async def queries(self, after: QueryId, last: QueryId | None = None) -> list[tuple[QueryId, str]]:
+        """Return (id, canonical text) of every query added after `after`, up to `last`, in the order of their ids."""
+        table = schema.query
+        asked = select(table).where(table.c.id > after).order_by(table.c.id)
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(schema.query).where(schema.query.c.id > after).order_by(schema.query.c.id)
-            )
+            rows = await connection.execute(asked if last is None else asked.where(table.c.id <= last))
             return [(QueryId(row.id), row.canonical) for row in rows]
 
     async def subscribe(self, wish: Wish, *, origin: str, now: datetime) -> Subscription:

@@ -20,7 +20,7 @@ from notifier.store.engine import Database
 from notifier.store.jobs import BATCH, SENDERS, Call, Jobs, senders
 
 BEAT = timedelta(seconds=10)  # between two signs of life
-LAPSE = timedelta(seconds=45)  # of silence
+LAPSE = timedelta(seconds=40)  # of silence
 FORGOTTEN = timedelta(days=1)  # a worker that is listed no more
 
 JOBS = "jobs"  # the setting that holds the version of the engine's tables

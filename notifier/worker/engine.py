@@ -1,8 +1,8 @@
 """The engine: which jobs there are, which queue each waits in, and who serves which queue.
 
     role    queue    jobs
-    poll    poll     look (tick: which listings are due), poll (one listing; one at a time of a host)
-    match   match    look (tick), match (one batch against one run of queries)
+    poll    poll     find-due (tick: which listings), poll (one listing; one at a time of a host)
+    match   match    find-shards (tick), match (one batch against one run of queries)
     send    keep     queue (tick: who is due), bounces, trouble, prune (ticks)
             send     send (some hundred messages)
     web              none: it serves the site, and keeps its feeds in memory
@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,9 @@ from notifier.daemon.steps import Step
 from notifier.daemon.trouble import look_for_trouble
 from notifier.errors import StoreError
 from notifier.fetch import host_of
+from notifier.intake import Queries, match_shard
+from notifier.model import QueryId
+from notifier.store.engine import CONNECT
 from notifier.store.jobs import BATCH, QUEUE, Call
 from notifier.store.workers import BEAT, LAPSE
 from notifier.worker.tables import prepare
@@ -37,6 +41,7 @@ ROLES = ("poll", "match", "send", "web")
 QUEUES = {"poll": {"poll": daemon.POLLS_AT_ONCE}, "match": {"match": 1}, "send": {"keep": 1, "send": 1}}
 ASK = 5.0  # seconds between two looks for jobs by who is not woken
 CONNECTIONS = 4  # of the engine to the database
+KEPT_SHARDS = 20  # runs of queries that one process keeps ready
 LONGEST = timedelta(minutes=25)  # that a job may take, as any step
 EVERY_5_S, DAILY = "* * * * * */5", "17 3 * * *"
 # Spans at which a tick can come, by the pattern for it.
@@ -54,6 +59,7 @@ def part(roles: Collection[str]) -> Part:
     """Return what a process of these roles does."""
 
     def steps(running: Running, stop: asyncio.Event) -> list[Step]:
+        running = replace(running, intake=replace(running.intake, apart=True))
         engine = Engine(running, roles, stop)
         return [Step(name="jobs", every=daemon.TICK, work=engine.run, lasts=True), *_own_steps(running, roles)]
 
@@ -84,6 +90,7 @@ class Engine:
             name: places for role in ROLES if role in roles for name, places in QUEUES.get(role, {}).items()
         }
         self._stop = stop
+        self._matchers: dict[int, Queries] = {}  # by the first query of their run
 
     async def run(self) -> None:
         """Serve; raises what ended it when that was not the stop: a database that went away, say."""
@@ -94,7 +101,7 @@ class Engine:
         logging.getLogger("procrastinate").setLevel(logging.ERROR)  # what is worth telling is told by our steps
         connector = PsycopgConnector(
             conninfo=self._running.store.address, min_size=1, max_size=CONNECTIONS,
-            kwargs={"prepare_threshold": None},
+            kwargs=dict(CONNECT),
         )  # fmt: skip
         app = self._app(connector)
         async with app.open_async():
@@ -142,6 +149,8 @@ class Engine:
 
         job("poll", "find-due", self._find_due, tick=EVERY_5_S)
         job("poll", "poll", self._poll)
+        job("match", "find-shards", self._running.store.call_matchers, tick=EVERY_5_S)
+        job("match", "match", self._match)
         job(QUEUE.queue, QUEUE.task, self._queue, lock=QUEUE.lock, tick=EVERY_5_S)
         job("send", "send", self._send)
         if self._running.mailbox is not None:
@@ -172,6 +181,16 @@ class Engine:
             return
         if daemon.is_due(await self._running.store.listing_state(name), self._running.clock()):
             await daemon.until_told(self._stop, daemon.poll_listing(self._running, listing))
+
+    async def _match(self, poll: int, first: int) -> None:
+        """Match a poll's changes against a run of queries; those are kept, for the next poll."""
+        shard = await self._running.store.shard(poll, first)
+        if shard is None:
+            return
+        if first not in self._matchers and len(self._matchers) >= KEPT_SHARDS:
+            self._matchers.pop(next(iter(self._matchers)))
+        queries = self._matchers.setdefault(first, Queries(latest=QueryId(first - 1)))
+        await match_shard(shard, queries, self._running.store)
 
     async def _queue(self) -> None:
         """Queue what is due, and call for what waits."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -39,10 +40,16 @@ class Cluster:
     folder: Path
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     template: str = ""
+    port: int = 5432  # where it listens on `host`, if it was told to
+    restart: Callable[[], None] = lambda: None  # at once, as after a crash
+
+    def url_at(self, host: str, name: str) -> str:
+        """Return the URL over the network."""
+        return f"postgresql://notifier@{host}:{self.port}/{name}"
 
     def url(self, name: str) -> str:
         """Return the URL that the program is given."""
-        return f"postgresql://notifier@/{name}?host={self.folder}"
+        return f"postgresql://notifier@:{self.port}/{name}?host={self.folder}"
 
     def database(self, *, empty: bool = False) -> str:
         """Make a database, with our schema unless it is to be empty, and return its URL."""
@@ -69,8 +76,11 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def cluster(**options: str) -> Iterator[Cluster]:
-    """Run a cluster; as root it is run by the user `postgres`, for PostgreSQL refuses to be root."""
+def cluster(*, host: str = "", **options: str) -> Iterator[Cluster]:
+    """Run a cluster; as root it is run by the user `postgres`, for PostgreSQL refuses to be root.
+
+    With `host` it listens there too, and everybody may come.
+    """
     binaries = programs()
     assert binaries is not None, "PostgreSQL is not installed: apt-get install postgresql, or say --sqlite-only"
     folder = Path(tempfile.mkdtemp(prefix="notifier-postgres-", dir="/tmp"))  # a socket's path is at most 107 octets
@@ -78,6 +88,10 @@ def cluster(**options: str) -> Iterator[Cluster]:
     if os.geteuid() == 0:
         user = "postgres"
         shutil.chown(folder, user, user)
+    with socket.create_server((host or "127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    if host:
+        options |= {"listen_addresses": host, "port": str(port)}
     settings = " ".join(f"-c {key}='{value}'" for key, value in (OPTIONS | options).items())
 
     def call(*words: str | Path) -> None:
@@ -87,10 +101,14 @@ def cluster(**options: str) -> Iterator[Cluster]:
     try:
         call(binaries / "initdb", "-D", folder / "cluster", "-U", "notifier", "-A", "trust", "-E", "UTF8",
              "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+        if host:
+            with (folder / "cluster" / "pg_hba.conf").open("a") as file:
+                file.write("host all all 0.0.0.0/0 trust\n")
         call(binaries / "pg_ctl", "-D", folder / "cluster", "-w", "-l", folder / "log", "-o",
              f"{settings} -k {folder}", "start")  # fmt: skip
         try:
-            yield Cluster(folder)
+            again = (binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "-w", "-l", folder / "log")
+            yield Cluster(folder, port=port if host else 5432, restart=lambda: call(*again, "restart"))
         finally:
             call(binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "stop")
     finally:

@@ -273,6 +273,7 @@ class _Session:
 @asynccontextmanager
 async def post(
     *,
+    host: str = "127.0.0.1",
     port: int = 0,
     ledger: Path | None = None,
     size: int = 0,
@@ -318,7 +319,7 @@ async def post(
             here.open_connections -= 1
             await here.tell()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", port, ssl=tls if implicit else None, limit=2**26)
+    server = await asyncio.start_server(connected, host, port, ssl=tls if implicit else None, limit=2**26)
     here.port = server.sockets[0].getsockname()[1]
     try:
         yield here
