@@ -55,9 +55,10 @@ NO_QUERY = QueryId(0)  # before the first
 
 
 class Queries:
-    """Every query, ready to match; kept between polls, so that one more subscription costs one more query only."""
+    """Every query after one, ready to match; kept between polls, so that one more subscription costs one more only."""
 
-    latest: QueryId = NO_QUERY
+    def __init__(self, after: QueryId = NO_QUERY) -> None:
+        self.latest = after
 
     @cached_property
     def every(self) -> QuerySet:

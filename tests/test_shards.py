@@ -40,7 +40,7 @@ async def match_all(running: Running) -> int:
     for poll_id, first in left:
         shard = await running.store.shard(poll_id, first)
         assert shard
-        assert await match_shard(shard, Queries(latest=QueryId(first - 1)), running.store)
+        assert await match_shard(shard, Queries(QueryId(first - 1)), running.store)
     return len(left)
 
 
@@ -87,7 +87,7 @@ async def test_digests_wait_for_the_last_shard_and_then_carry_everything(install
         for poll_id, first in left[:-1]:
             shard = await running.store.shard(poll_id, first)
             assert shard
-            assert await match_shard(shard, Queries(latest=QueryId(first - 1)), running.store)
+            assert await match_shard(shard, Queries(QueryId(first - 1)), running.store)
         assert await queue_digests(running.store, running.desk.head, installation.now) == 0
         await match_all(running)
         assert await queue_digests(running.store, running.desk.head, installation.now) == 5

@@ -189,7 +189,7 @@ class Engine:
             return
         if first not in self._matchers and len(self._matchers) >= KEPT_SHARDS:
             self._matchers.pop(next(iter(self._matchers)))
-        queries = self._matchers.setdefault(first, Queries(latest=QueryId(first - 1)))
+        queries = self._matchers.setdefault(first, Queries(QueryId(first - 1)))
         await match_shard(shard, queries, self._running.store)
 
     async def _queue(self) -> None:
