@@ -16,6 +16,7 @@ from pathlib import Path
 
 from notifier.daemon import notify
 from notifier.daemon.watch import STUCK, Pulse, Watch, look
+from tests.servers.smtp import post
 from tests.world import World, text_page
 
 # As systemd does it: the socket is descriptor 3, and LISTEN_PID is known only after the fork.
@@ -130,6 +131,30 @@ async def test_p25_a_good_reload_is_taken_up_and_nobody_is_refused_meanwhile(ins
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     assert set(asked) == {200}
+
+
+async def test_f130_a_reload_while_mail_is_sent_finishes_it_and_what_a_removed_listing_owes_goes_out(
+    installation: World,
+) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        installation.listing("daily", first="owe")
+        installation.pages.put("/daily", text_page("A Fictional Paper of a Listing that Goes"))
+        for reader in ("reader@example.org", "other@example.org"):
+            await installation.subscribe(reader, "*")
+        server.fault("dot", "wait:1", "ok")
+        async with supervised(installation) as supervisor:
+            await server.until(lambda: server.count("DATA") == 1)
+            installation.listings.clear()
+            installation.listing("other")
+            assert [each.name for each in installation.config.listings] == ["other"]
+            supervisor.kill(signal.SIGHUP)
+            await supervisor.until("RELOADING=1")
+            await supervisor.until("READY=1")
+            await server.until(lambda: len(server.accepted) == 2)
+            assert await supervisor.get("/healthz") == 200
+            await installation.pages.until(lambda: any(each.target == "/other" for each in installation.pages.requests))
+    assert sorted(each.recipients[0] for each in server.accepted) == ["other@example.org", "reader@example.org"]
 
 
 async def test_a_template_that_cannot_be_used_refuses_the_reload(installation: World) -> None:

@@ -315,15 +315,9 @@ def test_p23_f081_an_upgrade_takes_its_time_and_the_way_back_is_its_backup(host:
     assert (host.property("ExecMainStatus"), host.property("NRestarts")) == ("78", "0")
     assert "it was written by a newer notifier" in host.journal()
     host.do("systemctl", "stop", "notifier.socket")
-    state, copy = "/var/lib/notifier", f"notifier.schema-{known()[-1]}.db"
-    ours = [
-        "env",
-        f"STATE_DIRECTORY={state}",
-        "NOTIFIER_CONFIG=/etc/notifier/config.toml",
-        "/opt/notifier/bin/notifier",
-    ]
-    assert "the database that was here is kept" in host.do(*ours, "restore", f"{state}/{copy}")
-    host.do(*ours, "release")
+    program, copy = "/opt/notifier/bin/notifier", f"/var/lib/notifier/notifier.schema-{known()[-1]}.db"
+    assert "the database that was here is kept" in host.do(program, "restore", copy)
+    host.do(program, "release")
     host.ask("systemctl", "reset-failed", "notifier")
     host.do("systemctl", "start", "notifier")
     assert healthy(host)

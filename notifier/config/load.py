@@ -18,6 +18,8 @@ from notifier.config.values import near
 from notifier.errors import ConfigError
 
 OUTSIDE = {"NOTIFIER_CONFIG", "NOTIFIER_CAPTURES"}  # variables of the command line and of the tests, not options
+# A service's configuration and what it works on: a person's command finds the database that the service has.
+SERVICE, STATE = Path("/etc/notifier"), Path("/var/lib/notifier")
 MOST_BYTES = 1_000_000  # of a config.toml
 
 
@@ -28,7 +30,7 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     for source, name, keys, value in [*_variables(environment, problems), *_credentials(environment, problems)]:
         if not _put(values, keys, value):
             problems.append(f"{source} {name}: {'.'.join(keys[:-1])} is not a table in {path}")
-    values["folder"] = Path(environment.get("STATE_DIRECTORY", "").split(":")[0] or path.absolute().parent)
+    values["folder"] = _folder(path.absolute().parent, environment)
     try:
         config = Config(**values)
     except ValidationError as fault:
@@ -37,6 +39,12 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
     return config
+
+
+def _folder(beside: Path, environment: Mapping[str, str]) -> Path:
+    """Return what relative paths are relative to."""
+    given = environment.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(given) if given else STATE if beside == SERVICE else beside
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -207,7 +207,7 @@ class SubscriptionConfig(BaseModel):
 
 
 class Config(BaseSettings):
-    """Every option. Paths are relative to $STATE_DIRECTORY when systemd sets it, else to the folder of config.toml."""
+    """Every option. Relative paths are relative to `folder`: see `load`."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix=PREFIX)
     contact: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[\x21-\x7e]+$")]
