@@ -8,11 +8,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from notifier.model import Cadence, DigestClock, Quiet, Versions, Wish
+from notifier.daemon.steps import poll_due
+from notifier.model import Cadence, DigestClock, OutboxState, Quiet, Reply, Verdict, Versions, Wish
+from notifier.pipeline import queue_digests
+from notifier.store.jobs import Call
+from notifier.worker.tables import prepare
 from tests.servers.postgres import Cluster
 from tests.servers.smtp import post
 from tests.world import START, World, text_page, world
@@ -68,7 +74,7 @@ async def subscribe_all(installation: World, people: Sequence[str]) -> None:
             await running.store.subscribe(wish, origin="cli", now=START)
 
 
-async def test_two_workers_read_match_and_send_everything_once(shared: World) -> None:
+async def test_f089_two_workers_read_match_and_send_everything_once(shared: World) -> None:
     async with post() as server:
         shared.relay = f"smtp://127.0.0.1:{server.port}"
         shared.listing("daily", first="owe")
@@ -83,3 +89,138 @@ async def test_two_workers_read_match_and_send_everything_once(shared: World) ->
             assert [await asyncio.wait_for(each.wait(), 15) for each in started] == [0, 0]
         assert sorted(each.recipients[0] for each in server.accepted) == sorted(people)
         assert len([each for each in shared.pages.requests if each.target == "/daily"]) == 1
+
+
+async def test_f080_a_transaction_that_waits_in_a_circle_is_done_again(shared: World) -> None:
+    """Somebody holds the reader and wants the message; settling holds the message and wants the reader."""
+    await subscribe_all(shared, ["reader@example.org"])
+    shared.listing("daily", first="owe")
+    shared.pages.put("/daily", text_page("A Fictional Paper on Circles"))
+    async with shared.opened() as running:
+        await poll_due(running)
+        store, now = running.store, shared.now
+        await queue_digests(store, running.desk.head, now)
+        [message] = await store.claim("me:1", now, timedelta(minutes=5), 10)
+        assert await store.mark_in_doubt(message.outbox_id, "me:1")
+        async with await psycopg.AsyncConnection.connect(store.address) as other:
+            await other.execute("SET LOCAL deadlock_timeout = '1min'")  # so that it is ours that is undone
+            await other.execute("UPDATE subscriber SET health = 'it came back'")
+            await other.commit()
+            await other.execute("SET LOCAL deadlock_timeout = '1min'")
+            await other.execute("SELECT * FROM subscriber FOR UPDATE")
+            reply = Reply(Verdict.SENT, 250, "accepted")
+            settling = asyncio.create_task(store.settle(message.outbox_id, reply, now, resend=True))
+            async with await psycopg.AsyncConnection.connect(store.address, autocommit=True) as watch:
+                waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+                while not await (await watch.execute(waits)).fetchone():  # noqa: ASYNC110  only the database knows
+                    await asyncio.sleep(0.01)
+            await other.execute("SELECT * FROM message FOR UPDATE")
+            await other.commit()
+        assert await settling is OutboxState.SENT
+
+
+async def test_g9_a_host_is_asked_by_one_process_at_a_time(shared: World) -> None:
+    async with shared.opened() as one, shared.opened() as two:
+        first, second = one.store, two.store
+        assert await first.enter_host("papers.example", "first")
+        assert not await second.enter_host("papers.example", "second")
+        await second.leave_host("papers.example", "second")
+        assert not await second.enter_host("papers.example", "second")
+        await first.leave_host("papers.example", "first")
+        assert await second.enter_host("papers.example", "second")
+
+
+async def test_the_places_at_the_relay_are_shared_by_all_processes(shared: World) -> None:
+    async with shared.opened() as one, shared.opened() as two:
+        assert await one.store.take_places("one", "smtp://relay", 4) == 4
+        assert await two.store.take_places("two", "smtp://relay", 4) == 0
+        assert await one.store.take_places("one", "smtp://relay", 4) == 2
+        assert await two.store.take_places("two", "smtp://relay", 4) == 2
+        assert await two.store.take_places("two", "smtp://another", 4) == 4
+        await two.store.give_places("two")
+        assert await one.store.take_places("one", "smtp://relay", 4) == 4
+
+
+async def test_the_rate_of_a_domain_holds_over_two_claims_at_the_same_time(shared: World) -> None:
+    shared.listing("daily", first="owe")
+    shared.pages.put("/daily", text_page("A Fictional Paper on Rates"))
+    await subscribe_all(shared, [f"reader{n}@example.org" for n in range(40)])
+    async with shared.opened() as one, shared.opened() as two:
+        await poll_due(one)
+        await queue_digests(one.store, one.desk.head, shared.now)
+        pace = {"example.org": 60}  # a minute: ten at once, for ten seconds
+        claims = [
+            running.store.claim(name, shared.now, timedelta(minutes=5), 30, pace=pace)
+            for running, name in ((one, "one:1"), (two, "two:2"))
+        ]
+        assert sorted(map(len, await asyncio.gather(*claims))) == [0, 10]
+
+
+async def test_a_silent_worker_gives_back_what_it_claimed_and_keeps_what_is_in_doubt(shared: World) -> None:
+    shared.listing("daily", first="owe")
+    shared.pages.put("/daily", text_page("A Fictional Paper on Silence"))
+    await subscribe_all(shared, ["a@example.org", "b@example.org"])
+    async with shared.opened() as running:
+        await poll_due(running)
+        store, now = running.store, shared.now
+        await queue_digests(store, running.desk.head, now)
+        await store.beat("far/1-2:3:x", "send")
+        claimed = await store.claim("far/1-2:3:x", now, timedelta(minutes=20), 10)
+        assert await store.mark_in_doubt(claimed[0].outbox_id, "far/1-2:3:x", now + timedelta(minutes=20))
+        assert await store.free_lapsed(now, resend=True) == (0, 0)
+        async with await psycopg.AsyncConnection.connect(store.address) as connection:
+            await connection.execute(
+                "UPDATE worker SET seen_at = seen_at - interval '1 minute' WHERE owner LIKE 'far%'"
+            )
+        assert await store.free_lapsed(now, resend=True) == (1, 0)
+        assert not await store.mark_in_doubt(claimed[1].outbox_id, "far/1-2:3:x")
+
+
+async def test_the_job_of_a_dead_worker_ends_and_the_next_tick_calls_again(shared: World) -> None:
+    async with shared.opened() as running:
+        await prepare(running.store)
+        call = Call(queue="send", task="send", key="send 0")
+        await running.store.call_workers([call, call])  # one of a key waits
+        async with await psycopg.AsyncConnection.connect(running.store.address, autocommit=True) as connection:
+            await connection.execute(
+                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1h')"
+            )
+            fetched = "SELECT task_name FROM procrastinate_fetch_job_v2(NULL, (SELECT id FROM procrastinate_workers))"
+            assert await (await connection.execute(fetched)).fetchall() == [("send",)]
+            assert await running.store.end_stalled_jobs() == ["send"]
+            await running.store.call_workers([call])
+            waiting = await connection.execute("SELECT task_name, status::text FROM procrastinate_jobs")
+            assert await waiting.fetchall() == [("send", "todo")]
+
+
+async def test_a_call_waits_only_if_the_rows_were_stored(shared: World) -> None:
+    """Deferred in the transaction of the rows: what is rolled back calls nobody."""
+    shared.listing("daily", first="owe")
+    shared.pages.put("/daily", text_page("A Fictional Paper on Rollbacks"))
+    await subscribe_all(shared, ["a@example.org"])
+    async with shared.opened() as running:
+        await prepare(running.store)
+        await poll_due(running)
+        calls = "SELECT queue_name, task_name FROM procrastinate_jobs ORDER BY id"
+        async with await psycopg.AsyncConnection.connect(running.store.address, autocommit=True) as connection:
+            assert await (await connection.execute(calls)).fetchall() == [("keep", "queue")]
+            await connection.execute("ALTER TABLE delivery ADD CONSTRAINT shut CHECK (false)")
+            await queue_digests(running.store, running.desk.head, shared.now)
+            assert await (await connection.execute(calls)).fetchall() == [("keep", "queue")]
+            await connection.execute("ALTER TABLE delivery DROP CONSTRAINT shut")
+            shared.now += timedelta(hours=2)
+            await queue_digests(running.store, running.desk.head, shared.now)
+            assert await (await connection.execute(calls)).fetchall() == [("keep", "queue"), ("send", "send")]
+
+
+async def test_a_worker_on_sqlite_is_told_what_it_needs(installation: World) -> None:
+    assert installation.config
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "notifier", "worker", "--config", str(installation.folder / "config.toml"),
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await done.communicate()
+    assert done.returncode == 78
+    assert b"workers share a PostgreSQL; on one machine with SQLite there is `notifier run`" in b" ".join(
+        errors.split()
+    )

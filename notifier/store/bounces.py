@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import Bounce, BounceKind, OutboxId, Report, SubscriberState
 from notifier.store import schema
-from notifier.store.engine import Database
+from notifier.store.engine import Database, again
 from notifier.store.score import LONGEST_HEALTH, Counted, count
 from notifier.store.settle import call_back
 from notifier.store.subscribers import leave
@@ -37,6 +37,7 @@ class Bounces:
         self._database = database
         self._secret = secret
 
+    @again
     async def record_bounce(
         self, report: Report, content: bytes, now: datetime, *, about: OutboxId | None = None
     ) -> Bounce | None:

@@ -33,7 +33,7 @@ from notifier.model import (
 )
 from notifier.store import schema
 from notifier.store.contents import by_paper, coverage, papers, subscriptions
-from notifier.store.engine import Database, chunks, execute_rows
+from notifier.store.engine import Database, again, chunks, execute_rows
 from notifier.store.jobs import Jobs, senders
 from notifier.store.rows import domain_of, to_clock
 from notifier.store.shards import settled_poll
@@ -73,6 +73,7 @@ class Digests:
         self._database = database
         self._secret = secret
 
+    @again
     async def queue_digests(
         self, now: datetime, domain: str, after: SubscriberId = FIRST, limit: int = AT_ONCE
     ) -> Queued:

@@ -24,8 +24,9 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Engine, Insert, Table, create_engine, event, func, select, true
 from sqlalchemy.dialects import sqlite
@@ -56,11 +57,30 @@ CONNECT: Mapping[str, int | None] = {
 # A writer that is cut off from PostgreSQL in the middle holds its locks for this long and no longer. It is said in each
 # transaction, because a session may be another's next time (PgBouncer).
 LONGEST_PAUSE = "20s"
-NO_TABLES = ("no such table", 'relation "')  # the words of SQLite and of PostgreSQL
+TRIES = 4  # of a transaction that waits for another which waits for it
+UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
+NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of PostgreSQL
 _PAUSE = func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true())
 _BESIDE, _ALONE = select(_PAUSE), select(_PAUSE, func.pg_advisory_xact_lock(WRITER_LOCK))
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def again(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Do a verb anew, whose transaction PostgreSQL undid because it and another waited for each other; TRIES times."""
+
+    @wraps(verb)
+    async def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(TRIES - 1):
+            try:
+                return await verb(*args, **kwargs)
+            except DBAPIError as trouble:
+                if getattr(trouble.orig, "sqlstate", None) not in UNDONE:
+                    raise
+        return await verb(*args, **kwargs)
+
+    return tried
 
 
 class Database:
@@ -122,7 +142,8 @@ class Database:
 
     def _explained(self, trouble: DBAPIError) -> Exception:
         """Return what is raised instead of a database's error: what it means, where that is known."""
-        if any(words in str(trouble.orig) for words in NO_TABLES):
+        words, state = NO_TABLES
+        if words in str(trouble.orig) or getattr(trouble.orig, "sqlstate", None) == state:
             return StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`")
         reason = _why_unwritable(trouble.orig)
         if not reason:

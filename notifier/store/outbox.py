@@ -25,7 +25,7 @@ from notifier.model import OutboxId, OutboxState, QueuedMessage, Reply, Verdict
 from notifier.retry import IMPOSSIBLE_WAIT, MAX_CRASHES, MAX_DOUBTS, next_attempt
 from notifier.store import schema
 from notifier.store.contents import contents
-from notifier.store.engine import Database, chunks
+from notifier.store.engine import Database, again, chunks
 from notifier.store.score import went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.together import Together
@@ -66,6 +66,7 @@ class Outbox:
     _together: Together[_Mark | _Answer, bool | OutboxState]
     _turns: Turns
 
+    @again
     async def claim(
         self,
         owner: str,
@@ -95,6 +96,7 @@ class Outbox:
             return []
         return await self._database.transact(lambda connection: contents(connection, ids), writes=False)
 
+    @again
     async def keep(self, contents: Sequence[tuple[OutboxId, bytes]], owner: str) -> None:
         """Store the composed bytes of messages that are claimed by `owner`: every attempt will carry these."""
         if not contents:
@@ -121,6 +123,7 @@ class Outbox:
         assert isinstance(state, OutboxState)
         return state
 
+    @again
     async def _commit(self, requests: Sequence[_Mark | _Answer]) -> list[bool | OutboxState]:
         """Do marks and settlements in one transaction; answer each."""
         marks = [each for each in requests if isinstance(each, _Mark)]
@@ -147,6 +150,7 @@ class Outbox:
         """Set a claimed message aside for a person to look at; its papers stay with it."""
         await self._move([outbox_id], owner, state=OutboxState.HELD, reply=reason[:LONGEST_REPLY])
 
+    @again
     async def turned_away(self, outbox_id: OutboxId, until: datetime, reason: str, now: datetime) -> OutboxState:
         """Record that the relay turned us away over this message: nobody is to blame, and others go before it.
 
@@ -209,6 +213,7 @@ class Outbox:
             lapsed = or_(lapsed, and_(message.c.state == OutboxState.CLAIMED, message.c.owner.in_(SILENT)))
         return await self._free(now, lapsed, resend)
 
+    @again
     async def _free(self, now: datetime, which: ColumnElement[bool], resend: bool) -> tuple[int, int]:
         message = schema.message
         under_way = message.c.state.in_(UNDER_WAY)
@@ -249,6 +254,7 @@ class Outbox:
             found = await contents(connection, [outbox_id], always=True)
         return found[0] if found else None
 
+    @again
     async def _move(self, outbox_ids: Sequence[OutboxId], mine: str, **values: Any) -> None:
         """Give claimed messages back, in another state: they cost no process its life."""
         message = schema.message

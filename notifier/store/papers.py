@@ -33,7 +33,7 @@ from notifier.model import (
     Validators,
 )
 from notifier.store import schema
-from notifier.store.engine import Database, chunks
+from notifier.store.engine import Database, again, chunks
 from notifier.store.hits import add_hits
 from notifier.store.jobs import QUEUE, Jobs
 from notifier.store.rows import PAPER_COLUMNS, guid, paper_values, to_paper
@@ -121,6 +121,7 @@ class Papers:
                     by_key.setdefault(row.key, []).append(met[row.id])
         return Seen({key: tuple(found) for key, found in by_key.items()}, PaperId(latest))
 
+    @again
     async def record_poll(
         self,
         poll: Poll,

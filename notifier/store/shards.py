@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import AnnounceType, Change, ChangeKind, Hits, Paper, PaperId, PollId, QueryId
 from notifier.store import schema
-from notifier.store.engine import Database
+from notifier.store.engine import Database, again
 from notifier.store.hits import add_hits
 from notifier.store.jobs import QUEUE, Call, Jobs
 from notifier.store.rows import PAPER_FIELDS, paper_values
@@ -84,6 +84,7 @@ class Shards:
             poll_id=PollId(poll_id), first=QueryId(first), last=QueryId(row.last_query), changes=_read(row.changes)
         )
 
+    @again
     async def record_hits(self, shard: Shard, hits: Sequence[Hits]) -> bool:
         """Store the hits of a shard, whose positions are those of its `changes`; False when somebody else did."""
         table = schema.shard

@@ -27,7 +27,7 @@ from notifier.model import (
     Wish,
 )
 from notifier.store import schema
-from notifier.store.engine import Database
+from notifier.store.engine import Database, again
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
 from notifier.store.score import HEALTHY
 from notifier.store.settle import call_back
@@ -84,6 +84,7 @@ class Subscribers:
             await connection.execute(stale.values(active=False))
         return left
 
+    @again
     async def unsubscribe(self, email: str, now: datetime) -> bool:
         """End all mail to an address at once; return whether it was subscribed. Messages not begun are never sent."""
         async with self._database.write() as connection:
@@ -126,6 +127,7 @@ class Subscribers:
             row = (await connection.execute(select(schema.subscriber).filter_by(token=token))).first()
         return to_subscriber(row) if row else None
 
+    @again
     async def leave(self, subscriber_id: SubscriberId, now: datetime) -> None:
         """End all mail to a subscriber, on their own wish."""
         async with self._database.write() as connection:

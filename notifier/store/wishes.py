@@ -26,7 +26,7 @@ from notifier.model import (
     WishId,
 )
 from notifier.store import schema
-from notifier.store.engine import Database, chunks
+from notifier.store.engine import Database, again, chunks
 from notifier.store.rows import to_clock, to_subscriber
 from notifier.store.score import HEALTHY
 from notifier.store.subscribers import TOKEN_BYTES, Subscribers
@@ -75,6 +75,7 @@ class Wishes(Subscribers):
         async with self._database.read() as connection:
             return await _waiting(connection, subscriber_id, now)
 
+    @again
     async def confirm(
         self,
         subscriber_id: SubscriberId,
