@@ -485,3 +485,11 @@ async def test_f090_a_clock_that_was_days_ahead_silences_nobody(installation: Wo
     for _ in range(3):
         await installation.run(minutes=24 * 60)
     assert installation.titles(READER, NEW) == [NEW]
+
+
+async def test_g4_a_first_poll_is_recorded_though_somebody_subscribed_before(installation: World) -> None:
+    installation.listing("daily")
+    installation.pages.put("/daily", text_page("A Fictional Paper of the First Poll"))
+    await installation.subscribe("reader@example.org", "*")
+    (poll,), _ = await installation.run()
+    assert (poll.outcome, poll.reason) == (Outcome.FRESH, "1 read, recorded by the first poll: not news")

@@ -144,7 +144,8 @@ class Papers:
         a query was added after the caller looked.
         """
         async with self._database.write() as connection:
-            await _check_nothing_came_between(connection, result, seen, queries_up_to if hits is not None else None)
+            matched = hits is not None and result.counts  # else nobody looked at a query
+            await _check_nothing_came_between(connection, result, seen, queries_up_to if matched else None)
             poll_id = await _add_poll(connection, poll)
             papers = await self._store(connection, result.changes, poll_id, poll.polled_at, result.counts)
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
