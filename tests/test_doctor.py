@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dns.message
@@ -19,6 +19,7 @@ from notifier.doctor.names import names
 from notifier.doctor.post import post as examine_relay
 from notifier.store import backup
 from tests.servers.smtp import post
+from tests.servers.tls import certificate
 from tests.world import START, World, text_page
 
 KEY = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOC"
@@ -110,6 +111,40 @@ async def test_a_relay_tells_what_it_can_and_one_without_encryption_elsewhere_is
         assert not server.accepted
         found = await asyncio.to_thread(examine_relay, f"smtp://127.0.0.1:{server.port}", "", "", True, START)
         assert [each.subject for each in found if each.level is Level.RED] == ["relay tls"]
+
+
+async def examined(url: str, password: str = "right", encryption: bool | None = True) -> dict[str, Finding]:
+    found = await asyncio.to_thread(examine_relay, url, "marie", password, encryption, datetime.now(UTC))
+    return {each.subject: each for each in found}
+
+
+async def test_tls_and_login_of_a_relay_are_tried_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = certificate(tmp_path, "localhost")
+    for implicit in (False, True):
+        scheme = "smtps" if implicit else "smtp"
+        async with post(tls=shown.server, implicit=implicit, login=("marie", "right")) as server:
+            url = f"{scheme}://localhost:{server.port}"
+            found = await examined(url)
+            assert found["relay tls"].level is Level.RED, "a certificate that nobody signed"
+            assert server.count("AUTH") == 0
+            with monkeypatch.context() as trusting:
+                trusting.setenv("SSL_CERT_FILE", str(shown.file))
+                found = await examined(url)
+                assert {name: each.level for name, each in found.items()} == {
+                    "relay": Level.GREEN, "relay tls": Level.YELLOW, "relay login": Level.GREEN,
+                }  # fmt: skip
+                assert "TLSv1.3, certificate until" in found["relay tls"].words, "yellow: it ends within two weeks"
+                found = await examined(url, "wrong")
+            assert found["relay login"].level is Level.RED
+            assert "localhost refuses marie: 535" in found["relay login"].words
+            assert "wrong" not in found["relay login"].words
+
+
+async def test_f060_no_password_leaves_in_clear_text_for_a_look() -> None:
+    async with post(login=("marie", "right")) as server:
+        found = await examined(f"smtp://localhost:{server.port}")
+        assert found["relay tls"].level is found["relay login"].level is Level.RED
+        assert server.count("AUTH") == 0
 
 
 async def test_a_relay_that_does_not_answer_is_red() -> None:

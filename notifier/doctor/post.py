@@ -60,7 +60,9 @@ def _spoken(
             found.append(_tls(server.sock, host, now))
         elif encryption or not local:
             found.append(red("relay tls", f"{host}:{port} offers no encryption"))
-        if user:
+        if user and not encrypted and (encryption or not local):
+            found.append(red("relay login", "not tried: the password would leave in clear text"))
+        elif user:
             server.login(user, password)
             found.append(green("relay login", f"{user} at {host}"))
         extensions = ", ".join(sorted(name.upper() for name in server.esmtp_features))
