@@ -164,7 +164,7 @@ def _item(
         labels=tuple(labels[number] for number in found.queries if number in labels) if labels else (),
         published=found.at,
         updated=max(found.at, stored.changed_at),
-        link=paper.url or f"{stand.base_url}/",
+        link=paper.url or f"{stand.base_url}/papers/{stored.paper_id}",
     )
 
 

@@ -35,6 +35,7 @@ from notifier.web.guard import seen
 from notifier.web.pace import PRIVATE, PUBLIC, SEARCH
 from notifier.web.site import Site, site_of
 
+SHOWN = 30  # papers on the page for people, which stays light
 MAX_AGE = 900  # seconds; listings change a few times a day
 ARCHIVE_MAX_AGE = 86_400  # an archive page keeps its papers; their titles may still be corrected
 VARY = "accept-encoding, sec-fetch-dest"
@@ -234,7 +235,7 @@ async def _page(request: Request, address: Address) -> Response:
         ],
         "papers": [
             present.paper(item.paper, item.marks, item.labels, [present.short_day(item.published.date())])
-            for item in channel.items
+            for item in channel.items[:SHOWN]
         ],
         "older": f"?{URL(channel.address(FeedFormat.ATOM, channel.older)).query}" if channel.older is not None else "",
         "alternates": [] if private else discovery(channel.title, address),
