@@ -48,6 +48,8 @@ class Metrics:
         self.polled = gauge("listing_polled_timestamp_seconds", "When a listing was last polled", "listing")
         self.outcome = gauge("listing_outcome", "1 for what the last poll was", "listing", "outcome")
         self.held = gauge("held", "1 while no mail leaves until `notifier release`")
+        self.unwritable = gauge("unwritable", "1 while nothing can be stored: the disk is full or fails")
+        self.troubles = gauge("troubles", "Troubles that the operator is told of by mail")
         self.free = gauge("disk_free_bytes", "Space left where the database is")
         self.size = gauge("database_bytes", "Size of the SQLite database and its log")
 
@@ -72,6 +74,8 @@ class Metrics:
         self.lag.set(lag)
         self.well.set(not troubles)
         self.held.set(await store.mail_held() is not None)
+        self.unwritable.set(bool(store.unwritable))
+        self.troubles.set(sum(alarm.mailed_at is not None for alarm in await store.alarms()))
         figures = await store.figures(now)
         self.due.set(_age(figures.oldest_due, now))
         self.oldest.set(_age(figures.oldest_message, now))

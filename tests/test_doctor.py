@@ -134,10 +134,10 @@ async def test_tls_and_login_of_a_relay_are_tried_and_told(tmp_path: Path, monke
                     "relay": Level.GREEN, "relay tls": Level.YELLOW, "relay login": Level.GREEN,
                 }  # fmt: skip
                 assert "TLSv1.3, certificate until" in found["relay tls"].words, "yellow: it ends within two weeks"
-                found = await examined(url, "wrong")
+                found = await examined(url, "guess4me")
             assert found["relay login"].level is Level.RED
             assert "localhost refuses marie: 535" in found["relay login"].words
-            assert "wrong" not in found["relay login"].words
+            assert "guess4me" not in found["relay login"].words
 
 
 async def test_f060_no_password_leaves_in_clear_text_for_a_look() -> None:

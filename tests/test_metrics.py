@@ -116,3 +116,33 @@ def test_every_metric_of_the_rules_and_the_dashboard_exists() -> None:
         named = set(re.findall(r"\bnotifier_\w+", text))
         assert named
         assert named <= known
+
+
+NAMED = {  # what a monitor must be able to see, and the metric that shows it
+    "age of the oldest due digest": "notifier_oldest_due_digest_seconds",
+    "last good batch of each listing": "notifier_listing_fresh_timestamp_seconds",
+    "outcomes of polls": "notifier_polls_total",
+    "what became of messages": "notifier_settled_total",
+    "deferrals by class": "notifier_deferred",
+    "bounces and complaints": "notifier_bounces",
+    "queue depth": "notifier_messages",
+    "loop lag": "notifier_event_loop_lag_seconds",
+    "memory": "notifier_process_resident_memory_bytes",
+    "a full disk": "notifier_unwritable",
+}
+
+
+async def test_a_full_disk_is_seen_and_so_is_all_that_a_monitor_must_see(installation: World) -> None:
+    status, text = await asked(installation, "/metrics")
+    assert status == 200
+    assert [what for what, name in NAMED.items() if f"# TYPE {name} " not in text] == []
+    assert "notifier_unwritable 0.0" in text.splitlines()
+    assert "notifier_troubles 0.0" in text.splitlines()
+
+
+def test_each_rule_says_what_it_means_and_each_panel_what_it_shows() -> None:
+    rules = (MONITORING / "alerts.yml").read_text()
+    names = re.findall(r"- alert: (\w+)", rules)
+    assert len(names) == len(set(names)) == rules.count("expr: ") == rules.count("annotations: {summary: ")
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    assert all(panel["title"] and panel["targets"] for panel in panels)
