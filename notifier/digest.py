@@ -16,7 +16,7 @@ from notifier.model import Digest, DigestEntry, Marks, OutboxId, Paper, QueryId,
 from notifier.query import Query, parse
 from notifier.verp import Purpose, tagged
 
-MOST_MARKS = 20_000  # marks remembered, of a paper by one or by several queries: about 1 kB each
+MOST_MARKS = 2_000  # marks remembered, of a paper by one or by several queries: with the paper about 4 kB each
 MOST_QUERIES = 5_000
 
 

@@ -32,7 +32,7 @@ from notifier.daemon import opened
 API, JSON_FEED, ARXIV = "api/daily_papers", "daily.json", "cs.CV.rss"
 API_HOUR, ARXIV_HOUR = time(8, 17, tzinfo=UTC), time(4, 0, tzinfo=UTC)  # when a day was captured; when it is published
 
-ROUND = 5  # polls
+ROUND = 3  # polls
 
 _ID = r"\d{4}\.\d{4,5}"
 

@@ -53,8 +53,12 @@ class Element(Protocol):
 
     tag: str
     text: str | None
+    prefix: str | None
 
     def get(self, key: str) -> str | None: ...
+    def items(self) -> Sequence[tuple[str, str]]: ...
+    def iter(self, *tags: str) -> Iterator[Element]: ...
+    def __getitem__(self, place: int) -> Element: ...
     def itertext(self) -> Iterator[str]: ...
     def __iter__(self) -> Iterator[Element]: ...
     def __len__(self) -> int: ...
@@ -82,6 +86,14 @@ def document(page: Page) -> Document:
         return Document(_tree(repaired), oddities)
     except etree.XMLSyntaxError as error:
         raise PageError(f"not well-formed XML: {line(error.msg, 200)}") from None
+
+
+def well_formed(text: str) -> Element | None:
+    """Parse the text that `source` returned; None for what is not well-formed as it is."""
+    try:
+        return _tree(text)
+    except (etree.XMLSyntaxError, UnicodeEncodeError):
+        return None
 
 
 def source(page: Page) -> Decoded:
