@@ -28,6 +28,8 @@ NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferr
 LONG = "A Fictional Title That Goes On and On " + "about Very Long Things " * 4 + "and Ends Here"
 COMMANDS = [
     "run",
+    "worker",
+    "db",
     "once",
     "demo",
     "check",

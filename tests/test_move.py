@@ -44,7 +44,7 @@ async def lived_in(installation: World) -> None:
     installation.listing("daily", first="owe")
     installation.pages.put("/daily", text_page(FIRST))
     await installation.subscribe("immediate@example.org", "*")
-    await installation.subscribe("daily@example.org", "moving", Cadence.DAILY)
+    await installation.subscribe("daily@example.org", "title:fictional", Cadence.DAILY)
     await installation.run()
 
 

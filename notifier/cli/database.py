@@ -47,7 +47,5 @@ def copy(
     for each in asyncio.run(work()):
         if each.rows:
             out.print(f"{each.table:<14} {each.rows:>10,} rows  {each.digest[:16]}")
-    out.print(
-        f'now set `database = "{escape(postgres.partition("@")[0].partition(":")[0])}://…"` and start the program'
-    )
+    out.print("everything is there and reads back alike: set `database` to it in config.toml, and start the program")
     err.print(f"no mail leaves {escape(str(sqlite))} any more; keep it until you have seen the new one at work")
