@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loads
 AXE_VERSION := 4.10.3
 AXE := build/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-fast torture systemd-test soak check format lint types counterparts constraints bench-match bench-delivery bench-parse clean
+.PHONY: help demo test test-fast torture systemd-test soak check format lint types counterparts constraints bench-match bench-delivery bench-parse bench-web clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,11 @@ bench-match: $(READY) ## matching beside its peers (installs them under build/)
 
 bench-delivery: $(READY) ## delivery from owed to settled, beside the usual way (needs Debian's postfix)
 	$(BIN)/python benchmarks/delivery.py
+
+bench-web: $(READY) ## feeds beside nginx, pages of a large installation, a burst of readers (wants nginx and wrk)
+	$(BIN)/python benchmarks/feeds.py
+	$(BIN)/python benchmarks/pages.py
+	$(BIN)/python benchmarks/burst.py
 
 bench-parse: $(READY) ## milliseconds per megabyte of page for every format, beside the bare library
 	$(BIN)/python benchmarks/parse.py
