@@ -74,6 +74,7 @@ COMMANDS = {
     "bounces": ("bounces", "What came back to the bounce address."),
     "subscriber": ("bounces", "One subscriber."),
     "outbox": ("outbox", "Look after the messages that wait, are held, or were sent."),
+    "db": ("database", "Move the database."),
 }
 
 

@@ -15,7 +15,8 @@ from notifier.daemon import utc_now
 from notifier.store.engine import Database
 from notifier.store.move import Moved, move
 
-db = typer.Typer(help="Look after the database.", no_args_is_help=True)
+COPY = "Example: `notifier db copy /var/lib/notifier/notifier.db postgresql://notifier@db.example/notifier`"
+db = typer.Typer(help="Move the database.", epilog=COPY, no_args_is_help=True)
 app.add_typer(db, name="db")
 
 

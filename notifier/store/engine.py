@@ -28,7 +28,22 @@ from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from sqlalchemy import Engine, Insert, Table, create_engine, event, func, select, true
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Engine,
+    Insert,
+    Table,
+    Text,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -163,6 +178,12 @@ class Database:
         from sqlalchemy.dialects import postgresql  # 4 MB that SQLite has no use for
 
         return postgresql.insert(table)
+
+    def among(self, column: Column[str], texts: Sequence[str]) -> list[ColumnElement[bool]]:
+        """Return the conditions, one for each statement, that a text is one of these: PostgreSQL takes an array."""
+        if self.is_sqlite:
+            return [column.in_(some) for some in chunks(texts)]
+        return [column == any_(literal(list(texts), ARRAY(Text)))] if texts else []
 
     def hold(self) -> None:
         """Take the right to run the pipeline on this database, for as long as this process lives.

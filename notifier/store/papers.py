@@ -108,11 +108,11 @@ class Papers:
             latest = await connection.scalar(select(func.max(paper.c.id))) or 0
             by_key: dict[str, list[Known]] = {}
             met: dict[int, Known] = {}
-            for some in chunks(sorted(keys)):
+            for some in self._database.among(schema.paper_key.c.key, sorted(keys)):
                 rows = await connection.execute(
                     select(schema.paper_key.c.key, paper.c.id, paper.c.counted, here.label("here"), *PAPER_COLUMNS)
                     .join_from(schema.paper_key, paper)
-                    .where(schema.paper_key.c.key.in_(some))
+                    .where(some)
                     .order_by(paper.c.id)
                 )
                 for row in rows:
