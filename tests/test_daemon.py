@@ -115,3 +115,41 @@ async def test_p25_a_configuration_that_cannot_be_used_is_exit_code_78(installat
     _, errors = await started.communicate()
     assert started.returncode == 78
     assert b"web.lissten: there is no such option; did you mean listen?" in errors
+
+
+async def test_f103_without_home_terminal_locale_or_umask_it_works_and_its_files_are_its_owners_alone(
+    installation: World,
+) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page("A Fictional Paper on Bare Circumstances"))
+    await installation.subscribe(READER, "*")
+    for file in installation.folder.glob("notifier.db*"):
+        file.unlink()
+    installation.listings.append(f'[[subscription]]\nemail = "{READER}"\nquery = "*"\ncadence = "immediate"\n')
+    assert installation.config
+    bare = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'umask 000; exec "$0" -m notifier once --config config.toml <&- ', sys.executable,
+        cwd=installation.folder, env={"LANG": "C"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await bare.communicate()
+    assert bare.returncode == 0, said.decode()
+    assert len(installation.mails(READER)) == 1
+    theirs = [*installation.folder.glob("notifier.db*"), *installation.folder.glob("mail/new/*")]
+    assert {file.name: oct(file.stat().st_mode & 0o777) for file in theirs} == dict.fromkeys(
+        (file.name for file in theirs), "0o600"
+    )
+
+
+async def test_f073_another_program_that_holds_the_database_is_waited_for(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page("A Fictional Paper on Waiting in Line"))
+    await installation.subscribe(READER, "*")
+    with sqlite3.connect(installation.folder / "notifier.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        running = asyncio.create_task(installation.run())
+        await asyncio.wait([running], timeout=0.5)
+        assert not running.done()
+        other.execute("ROLLBACK")
+        polls, _ = await running
+    assert [poll.new for poll in polls] == [1]
+    assert len(installation.mails(READER)) == 1

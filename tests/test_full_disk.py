@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.disk import fill, on_a_small_disk, seen_by, why_not
+from tests.servers.disk import fill, on_a_read_only_disk, on_a_small_disk, seen_by, why_not
 from tests.servers.smtp import post
 from tests.world import World, text_page
 
@@ -140,3 +140,21 @@ async def test_p21_f071_on_a_full_disk_pages_are_served_nothing_is_promised_and_
     assert [each.recipients for each in server.accepted].count(["new@example.org"]) == 1
     assert "writable_again" in logged(installation)
     assert "Traceback" not in logged(installation)
+
+
+async def test_f072_a_disk_that_is_read_only_is_named(installation: World) -> None:
+    disk = installation.folder / "disk"
+    disk.mkdir()
+    installation.database = "sqlite:///disk/notifier.db"
+    installation.listing("daily")
+    installation.pages.put("/daily", text_page(FIRST))
+    async with installation.opened():
+        config = str(installation.folder / "config.toml")
+        for file in disk.glob("*.lock"):
+            file.unlink()
+        program = sys.executable, "-m", "notifier"
+        refused = await asyncio.create_subprocess_exec(
+            *on_a_read_only_disk(disk, *program, "once", "--config", config), stderr=subprocess.PIPE
+        )
+        _, said = await refused.communicate()
+    assert (refused.returncode, str(disk) in said.decode()) == (1, True), said

@@ -74,7 +74,7 @@ class MaildirRelay:
             self._make()
         path = self._route.path / "tmp" / f"{name}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
-            with path.open("xb") as file:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

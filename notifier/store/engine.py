@@ -18,6 +18,7 @@ as on SQLite, by an advisory lock that ends with it; those that touch only rows 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
@@ -192,8 +193,9 @@ class Database:
         """
         if self.path is None or str(self.path) == ":memory:":
             return
-        lock = self.path.with_name(self.path.name + ".lock").open("a+", encoding="utf-8")
-        own_as_folder(Path(lock.name))
+        file = self.path.with_name(self.path.name + ".lock")
+        lock = os.fdopen(os.open(file, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600), "a+", encoding="utf-8")
+        own_as_folder(file)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -250,6 +252,11 @@ def _engine(database: Database) -> AsyncEngine:
         return _postgresql(database.url)
     if database.path and not database.path.parent.is_dir():
         raise StoreError(f"{database.path.parent} is not a directory: make it, or set `database` to another place")
+    if database.path and str(database.path) != ":memory:" and not database.path.exists():
+        # SQLite would give it what the umask leaves; its log and index get the mode of the database.
+        with contextlib.suppress(OSError):
+            os.close(os.open(database.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            own_as_folder(database.path)
     engine = create_async_engine(
         database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
     )

@@ -27,6 +27,12 @@ def seen_by(process: int, path: Path) -> Path:
     return Path(f"/proc/{process}/root") / path.relative_to("/")
 
 
+def on_a_read_only_disk(folder: Path, *command: str) -> list[str]:
+    """Return the command that runs another for which a folder is read-only."""
+    mounted = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    return [*_unshared(), "sh", "-c", mounted, str(folder), *command]
+
+
 def fill(file: Path) -> None:
     """Write to a file until the disk takes nothing more."""
     with contextlib.suppress(OSError), file.open("ab", buffering=0) as opened:
