@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -85,7 +86,9 @@ async def test_the_migrations_make_exactly_the_schema(database: str) -> None:
     await migrate(opened)
 
     def differences(connection: Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(connection), metadata)
+        # The index that archives are searched by is the database's own business.
+        ours = {"include_name": lambda name, _kind, _parents: not re.match("paper_text|ix_paper_words", name or "")}
+        return compare_metadata(MigrationContext.configure(connection, opts=ours), metadata)
 
     async with opened.read() as connection:
         assert await connection.run_sync(differences) == []

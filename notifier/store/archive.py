@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Text, and_, cast, exists, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    Row,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.identity import arxiv_id, doi, title_key
@@ -22,6 +42,7 @@ from notifier.model import (
     SubscriberState,
     Trace,
 )
+from notifier.query.words import unspaced
 from notifier.store import schema
 from notifier.store.contents import subscriptions
 from notifier.store.digests import WANTED
@@ -30,11 +51,16 @@ from notifier.store.papers import listing_state
 from notifier.store.rows import STORED_COLUMNS, to_stored, to_subscriber, to_subscription
 
 MOST_WORDS = 20  # of a title that is searched for
+_INDEX = Table("paper_text", MetaData(), Column("rowid", Integer))  # of SQLite; the migrations make it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """Which papers of the archive are wanted: `words` all stand in the title or the authors; [since, until) in UTC."""
+    """Which papers of the archive are wanted; [since, until) in UTC.
+
+    All `words` stand in the title, the abstract or the authors, or words there begin so. Of scripts without spaces any
+    part is found, in titles and authors.
+    """
 
     words: str = ""
     listing: str | None = None
@@ -101,10 +127,14 @@ class Archive:
         """Return papers of the archive, newest first."""
         table, shown = schema.paper, schema.sighting
         asked = select(*STORED_COLUMNS).order_by(table.c.id.desc()).limit(limit).offset(offset)
-        for word in sought.words.split()[:MOST_WORDS]:
-            like = f"%{_plain(word)}%"
-            authors = cast(table.c.authors, Text)
-            asked = asked.where(table.c.title.ilike(like, escape="\\") | authors.ilike(like, escape="\\"))
+        words = re.findall(r"[^\W_]+", sought.words.lower())[:MOST_WORDS]
+        for word in filter(unspaced, words):
+            like = f"%{word}%"
+            asked = asked.where(table.c.title.like(like) | cast(table.c.authors, Text).like(_as_json(like), escape="~"))
+        if spaced := [word for word in words if not unspaced(word)]:
+            asked = self._having(asked, spaced)
+        elif sought.words.strip() and not words:
+            asked = asked.where(false())
         if sought.listing is not None:
             here = exists().where(shown.c.paper_id == table.c.id, shown.c.listing == sought.listing)
             asked = asked.where(here)
@@ -114,6 +144,17 @@ class Archive:
             asked = asked.where(table.c.seen_at < sought.until)
         async with self._database.read() as connection:
             return [to_stored(row) for row in await connection.execute(asked)]
+
+    def _having(self, asked: Select[Any], words: Sequence[str]) -> Select[Any]:
+        """Narrow to the papers with all words, by the index that the database keeps of them."""
+        table = schema.paper
+        if self._database.is_sqlite:
+            wanted = " ".join(f'"{word}"*' for word in words)
+            index = text("paper_text MATCH :wanted").bindparams(wanted=wanted)
+            found = asked.join(_INDEX, _INDEX.c.rowid == table.c.id).where(index)
+            return found.order_by(None).order_by(_INDEX.c.rowid.desc())  # only the papers of the page are read
+        sought = func.to_tsquery(literal_column("'simple'::regconfig"), " & ".join(f"{word}:*" for word in words))
+        return asked.where(func.paper_words(table.c.title, table.c.abstract, table.c.authors).op("@@")(sought))
 
     async def polls_since(self, since: datetime) -> list[Poll]:
         """Return the polls since an instant that brought something new, oldest first."""
@@ -300,6 +341,11 @@ def _sending(row: Row[Any]) -> Sending:
         message_id=row.message_id, period=row.period, state=row.state, reply=row.reply, queued_at=row.queued_at,
         settled_at=row.settled_at,
     )  # fmt: skip
+
+
+def _as_json(like: str) -> str:
+    """A pattern as it stands in a column of JSON, which escapes what is not ASCII."""
+    return json.dumps(like)[1:-1]
 
 
 def _plain(word: str) -> str:

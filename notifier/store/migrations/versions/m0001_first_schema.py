@@ -384,3 +384,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", name=op.f("pk_worker")),
         sqlite_with_rowid=False,
     )
+    for statement in SEARCH_SQLITE if op.get_bind().dialect.name == "sqlite" else SEARCH_POSTGRESQL:
+        op.execute(sa.text(statement))
+
+
+# The words of every paper, for the search of the archive (`store/archive.py`): kept by the database itself. SQLite has
+# them in an index without the texts, whose rows are removed by saying what stood in them.
+_WORDS = (
+    "{row}.title || ' ' || {row}.abstract || ' ' || "
+    "coalesce((SELECT group_concat(value, ' ') FROM json_each({row}.authors)), '')"
+)
+_FORGET = f"INSERT INTO paper_text (paper_text, rowid, words) VALUES ('delete', old.id, {_WORDS.format(row='old')})"  # noqa: S608
+_NOTE = f"INSERT INTO paper_text (rowid, words) VALUES (new.id, {_WORDS.format(row='new')})"  # noqa: S608
+SEARCH_SQLITE = (
+    "CREATE VIRTUAL TABLE paper_text USING fts5("
+    "words, content='', detail=none, tokenize='unicode61 remove_diacritics 2')",
+    f"CREATE TRIGGER paper_text_insert AFTER INSERT ON paper BEGIN {_NOTE}; END",
+    f"CREATE TRIGGER paper_text_delete AFTER DELETE ON paper BEGIN {_FORGET}; END",
+    "CREATE TRIGGER paper_text_update AFTER UPDATE OF title, abstract, authors ON paper "
+    "WHEN old.title <> new.title OR old.abstract <> new.abstract OR old.authors <> new.authors "
+    f"BEGIN {_FORGET}; {_NOTE}; END",
+)
+SEARCH_POSTGRESQL = (
+    "CREATE FUNCTION paper_words(title text, abstract text, authors json) RETURNS tsvector "
+    "LANGUAGE sql IMMUTABLE COST 10000 AS $$ SELECT to_tsvector('simple'\\:\\:regconfig, regexp_replace("
+    "title || ' ' || abstract || ' ' || "
+    "coalesce((SELECT string_agg(value, ' ') FROM json_array_elements_text(authors)), ''), "
+    "'[^[\\:alnum\\:]]+', ' ', 'g')) $$",
+    "CREATE INDEX ix_paper_words ON paper USING gin (paper_words(title, abstract, authors))",
+)
