@@ -14,6 +14,7 @@ from notifier.tex import readable
 
 LENGTH_LIMIT = 1_000_000  # code points; three thousand authors take 60,000
 NESTED = 3  # parentheses inside parentheses
+LONGEST_ODD = 11  # code points of a piece that is no name: "and et al."
 
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _SEPARATOR = re.compile(r"[,;]|: ")
@@ -30,9 +31,13 @@ def byline(text: str) -> tuple[str, ...]:
     found: list[str] = []
     text = f"{text} ".replace(" and ", ", ").replace(" & ", ", ")
     for piece in map(str.strip, _SEPARATOR.split(text)):
-        if found and _SUFFIX.fullmatch(piece) and len(found[-1]) < NAME_LIMIT:
+        if len(piece) > LONGEST_ODD:  # as most are
+            odd = rest = False
+        else:
+            odd, rest = bool(_SUFFIX.fullmatch(piece)), bool(_REST.fullmatch(piece))
+        if found and odd and len(found[-1]) < NAME_LIMIT:
             found[-1] = f"{found[-1]} {piece}"
-        elif len(found) < AUTHORS_LIMIT and _LETTER.search(piece) and not _REST.fullmatch(piece):
+        elif len(found) < AUTHORS_LIMIT and not rest and _LETTER.search(piece):
             found.append(piece.removeprefix("and "))
     return names(found)
 

@@ -34,7 +34,7 @@ def identifiers(texts: Iterable[str]) -> Identifiers:
     """Find the first arXiv id and the first DOI in identifiers and links, best ones first."""
     arxiv: tuple[str, int | None] | None = None
     name = None
-    for text in texts:
+    for text in filter(None, dict.fromkeys(texts)):
         written = text.strip()[:LENGTH_LIMIT]
         arxiv = arxiv or arxiv_id(written)
         name = name or _doi(written)

@@ -93,7 +93,7 @@ def link(raw: object, at: str = "") -> str | None:
     if not url or len(url) > LINK_LIMIT or _UNSAFE_IN_LINK.search(url) or _DROPPED.search(url):
         return None
     try:
-        parts = urlsplit(urljoin(at, url) if at else url)
+        parts = urlsplit(urljoin(at, url) if at and not url.startswith(("https://", "http://")) else url)
         named = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
         _ = parts.port
     except ValueError:
