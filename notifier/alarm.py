@@ -44,7 +44,7 @@ class Signals:
 
     `listings` are (state, host); `quarantined` and `lost` name listings: (listing, reason), (listing, day, reason);
     `relays` that would not talk to us are (name, reason, permanent); `templates` are (name, reason) of replacements
-    that cannot be used; `disk` is (free, size) in bytes.
+    that cannot be used; `disk` is (free, size) in bytes. `held` messages are not those that the operator holds.
     """
 
     listings: Sequence[tuple[ListingState, str]] = ()

@@ -24,7 +24,6 @@ from notifier.model import (
     HostState,
     Listing,
     ListingState,
-    OutboxState,
     Outcome,
     Poll,
     RelayRest,
@@ -122,7 +121,7 @@ async def signals(store: Store, listings: Sequence[Listing], now: datetime) -> S
             for relay in await store.resting_relays()
             if relay.until > now - FORGOTTEN_AFTER
         ),
-        held=(await store.depth()).get(OutboxState.HELD, 0),
+        held=await store.undecided(),
         suppressed=await store.suppressed_since(now - WAVE_WITHIN),
         subscribers=sum((await store.subscriber_counts()).values()),
     )

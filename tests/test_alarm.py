@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from notifier import pipeline
 from notifier.alarm import AGAIN, FAILED_FOR, KINDS, Alarm, Signals, Trouble, judge, troubles
 from notifier.daemon import once
 from notifier.daemon.trouble import look_for_trouble
 from notifier.model import HostState, ListingState, Outcome, Validators
-from notifier.status import lines, status
+from notifier.status import lines, signals, status
 from tests.world import World, text, text_page
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -208,6 +209,23 @@ async def test_troubles_of_one_look_share_a_mail_and_hosts_that_forbid_are_told_
     assert at_once["Subject"] == "Something needs you"
     assert "does not want us: 403" in text(at_once)
     assert "Your template email/digest.txt cannot be used" in text(later)
+
+
+async def test_what_the_operator_holds_by_hand_is_no_trouble(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page("A Fictional Paper"))
+    for reader in ("one@example.org", "two@example.org"):
+        await installation.subscribe(reader, "*")
+    async with installation.opened() as running:
+        await pipeline.poll(running.config.listings[0], running.intake, installation.now)
+        await pipeline.queue_digests(running.store, running.desk.head, installation.now)
+        first, second = [parcel.outbox_id for parcel in await running.store.parcels(limit=9)]
+        assert await running.store.set_aside([first]) == [first]
+        assert (await signals(running.store, (), installation.now)).held == 0
+        (claimed,) = await running.store.claim("us:1", installation.now, timedelta(minutes=1), 9)
+        await running.store.hold(claimed.outbox_id, "us:1", "could not be composed: no template")
+        assert claimed.outbox_id == second
+        assert (await signals(running.store, (), installation.now)).held == 1
 
 
 async def test_whatever_is_told_is_in_status_and_its_exit_code(installation: World) -> None:

@@ -375,3 +375,14 @@ async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_none_of_those
         while done.last is not None:
             done = await store.queue_digests(NOW, "example.org", done.last)
         assert (await store.depth()) == {OutboxState.QUEUED: 3}
+
+
+async def test_a_host_that_no_listing_led_to_for_months_is_forgotten(store: Store) -> None:
+    month = timedelta(days=30)
+    asked = HostState(host="", next_request_at=NOW, robots_until=NOW + timedelta(days=1))
+    for name, blocked in (("gone.example", None), ("resting.example", NOW + 5 * month)):
+        await store.keep_host(replace(asked, host=name, blocked_until=blocked))
+    assert await store.forget_hosts(NOW + 2 * month) == 0
+    assert await store.forget_hosts(NOW + 4 * month) == 1
+    assert await store.host_state("gone.example") is None
+    assert await store.host_state("resting.example") is not None

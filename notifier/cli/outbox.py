@@ -119,7 +119,7 @@ def retry(numbers: Numbers = None, everything: All = False, to: To = "", config:
 def hold(numbers: Numbers = None, everything: All = False, to: To = "", config: ConfigOption = None) -> None:
     """Set messages that wait aside, until `release` or `discard`."""
     _change("hold", _WAITING, numbers, everything, to, config,
-            lambda store, ids: store.set_aside(ids, "held by hand"), "held")  # fmt: skip
+            lambda store, ids: store.set_aside(ids), "held")  # fmt: skip
 
 
 @outbox.command(epilog="Example: `notifier outbox release 12`")

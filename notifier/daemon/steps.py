@@ -213,5 +213,6 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
 async def prune(store: Store, polls: timedelta, now: datetime) -> int:
     """Delete what is kept no longer; return how many rows there were."""
     count = await store.prune_polls(now, polls)
+    await store.forget_hosts(now)
     log.pruned(count)
     return count

@@ -6,6 +6,7 @@ its day and what it tells.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ STILL_BROKEN = timedelta(hours=25)  # a template that failed when it was used; l
 async def look_for_trouble(running: Running) -> None:
     """Look once."""
     store, now = running.store, running.clock()
-    seen = _with_ours(await signals(store, running.config.listings, now), running, now)
+    seen = await _with_ours(await signals(store, running.config.listings, now), running, now)
     verdict = judge(await store.alarms(), troubles(seen), now, running.config.alarm.grace)
     for alarm in verdict.begun:
         log.trouble(alarm.key, alarm.text)
@@ -36,11 +37,12 @@ async def look_for_trouble(running: Running) -> None:
     await store.keep_alarms(verdict.kept, verdict.forgotten)
 
 
-def _with_ours(seen: Signals, running: Running, now: datetime) -> Signals:
+async def _with_ours(seen: Signals, running: Running, now: datetime) -> Signals:
     """Add what only this process knows."""
     disk = shutil.disk_usage(running.config.path(Path()))
+    faults = await asyncio.to_thread(running.desk.templates.check)  # reads and compiles every replaced one
     used = {name: reason for name, (reason, at) in running.broken.items() if now - at < STILL_BROKEN}
-    broken = used | {fault.template: fault.reason for fault in running.desk.templates.check()}
+    broken = used | {fault.template: fault.reason for fault in faults}
     return replace(
         seen,
         disk=(disk.free, disk.total),

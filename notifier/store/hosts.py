@@ -10,12 +10,13 @@ from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, func, or_, select, update
+from sqlalchemy import RowMapping, delete, func, or_, select, update
 
 from notifier.model import HostState
 from notifier.store import schema
 from notifier.store.engine import Database
 
+FORGOTTEN = timedelta(days=90)  # a host that no listing led to
 HELD = timedelta(seconds=150)  # longer than a turn is waited for, and a fetch lasts
 _UNKNOWN = {"reason": "", "robots": "", "crawl_delay": 0}  # of a host that was never asked
 _STATE = tuple(each for each in schema.host.c if not each.name.startswith("busy"))
@@ -65,6 +66,13 @@ class Hosts:
         async with self._database.write(alone=False) as connection:
             mine = table.c.host == host, table.c.busy_by == who
             await connection.execute(update(table).where(*mine).values(busy_by=None, busy_until=None))
+
+    async def forget_hosts(self, now: datetime) -> int:
+        """Forget hosts that were not asked for FORGOTTEN and are not left alone; return how many there were."""
+        table = schema.host
+        old = [or_(each.is_(None), each < now - FORGOTTEN) for each in (table.c.next_request_at, table.c.blocked_until)]
+        async with self._database.write() as connection:
+            return (await connection.execute(delete(table).where(*old, table.c.robots_until < now))).rowcount
 
     async def resting_hosts(self, now: datetime) -> list[HostState]:
         """Return the hosts that are left alone for longer than the gap, by name."""

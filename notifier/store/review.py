@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import OutboxId, OutboxState, Parcel
@@ -21,6 +21,9 @@ MAY = {  # what may be done to a message in which states
     "release": (OutboxState.HELD,),
     "discard": (OutboxState.QUEUED, OutboxState.DEFERRED, OutboxState.HELD),
 }
+
+
+BY_HAND = "held by hand"  # instead of a reply
 
 
 class Review:
@@ -55,9 +58,16 @@ class Review:
         """Make deferred messages due now; return those that were."""
         return await self._by_hand("retry", ids, next_attempt_at=now)
 
-    async def set_aside(self, ids: Sequence[OutboxId], reason: str) -> list[OutboxId]:
+    async def set_aside(self, ids: Sequence[OutboxId]) -> list[OutboxId]:
         """Hold messages that wait, until they are released; return those that did."""
-        return await self._by_hand("hold", ids, state=OutboxState.HELD, reply=reason)
+        return await self._by_hand("hold", ids, state=OutboxState.HELD, reply=BY_HAND)
+
+    async def undecided(self) -> int:
+        """Count the messages that were held for the operator to decide, not by the operator."""
+        table = schema.message
+        asked = select(func.count()).where(table.c.state == OutboxState.HELD, table.c.reply != BY_HAND)
+        async with self._database.read() as connection:
+            return await connection.scalar(asked) or 0
 
     async def let_go(self, ids: Sequence[OutboxId], now: datetime) -> list[OutboxId]:
         """Release held messages: they are due now, with the same bytes and no faults counted."""
