@@ -14,6 +14,7 @@ of resident memory so far in MiB. At the end of its input it prints that and the
 from __future__ import annotations
 
 import asyncio
+import gc
 import html
 import json
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 from notifier import pipeline
 from notifier.config import load
 from notifier.daemon import opened
+from notifier.daemon.steps import steps
 
 API, JSON_FEED, ARXIV = "api/daily_papers", "daily.json", "cs.CV.rss"
 API_HOUR, ARXIV_HOUR = time(8, 17, tzinfo=UTC), time(4, 0, tzinfo=UTC)  # when a day was captured; when it is published
@@ -104,6 +106,8 @@ async def replay(config: Path) -> None:
     parser = 0
     async with opened(load(config, environment={}), clock=lambda: now[0]) as running:
         listings = {listing.name: listing for listing in running.config.listings}
+        (send,) = [step.work for step in steps(running, asyncio.Event()) if step.name == "send"]
+        gc.freeze()  # as the command line does when everything is imported
         count = 0
         while line := await asyncio.to_thread(sys.stdin.readline):
             count += 1
@@ -111,9 +115,7 @@ async def replay(config: Path) -> None:
             now[0] = datetime.fromisoformat(at.strip())
             poll = await pipeline.poll(listings[name], running.intake, now[0])
             if count % ROUND == 0:
-                await pipeline.queue_digests(running.store, running.desk.head, now[0])
-                await pipeline.drain_outbox(running.desk)
-                await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files))
+                await send()
             parser = max([parser, *map(peak, children())])
             print(poll.outcome, poll.new, peak(), sep="\t", flush=True)
         print("peak", peak(), parser, sep="\t", flush=True)

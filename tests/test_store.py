@@ -21,6 +21,7 @@ from notifier.model import (
     Cadence,
     DigestClock,
     Hits,
+    HostState,
     OutboxState,
     Paper,
     Poll,
@@ -377,12 +378,13 @@ async def test_g6_a_subscriber_whose_digest_cannot_be_queued_stops_none_of_those
         assert (await store.depth()) == {OutboxState.QUEUED: 3}
 
 
-async def test_a_host_that_no_listing_led_to_for_months_is_forgotten(store: Store) -> None:
+async def test_a_host_that_no_listing_led_to_for_months_is_forgotten(database: str) -> None:
     month = timedelta(days=30)
     asked = HostState(host="", next_request_at=NOW, robots_until=NOW + timedelta(days=1))
-    for name, blocked in (("gone.example", None), ("resting.example", NOW + 5 * month)):
-        await store.keep_host(replace(asked, host=name, blocked_until=blocked))
-    assert await store.forget_hosts(NOW + 2 * month) == 0
-    assert await store.forget_hosts(NOW + 4 * month) == 1
-    assert await store.host_state("gone.example") is None
-    assert await store.host_state("resting.example") is not None
+    async with open_store(database) as store:
+        for name, blocked in (("gone.example", None), ("resting.example", NOW + 5 * month)):
+            await store.keep_host(replace(asked, host=name, blocked_until=blocked))
+        assert await store.forget_hosts(NOW + 2 * month) == 0
+        assert await store.forget_hosts(NOW + 4 * month) == 1
+        assert await store.host_state("gone.example") is None
+        assert await store.host_state("resting.example") is not None

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from notifier import log, pipeline
 from notifier.daemon.opening import Running
+from notifier.daemon.thrift import give_back
 from notifier.daemon.trouble import look_for_trouble
 from notifier.errors import MailboxTrouble, Unwritable
 from notifier.fetch import host_of
@@ -202,7 +203,8 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
                 drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
-        await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files), running.hub)
+        if await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files), running.hub):
+            give_back()
         if faults:
             raise faults[0]
         states += drained.states

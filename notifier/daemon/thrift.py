@@ -14,9 +14,19 @@ import ctypes
 _WISHES = {-8: 1, -3: 256 * 1024, -1: 1024 * 1024}  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 
 
+_C = ctypes.CDLL(None)
+
+
 def spare_memory() -> None:
     """Ask for it; does nothing where there is no mallopt."""
-    ask = getattr(ctypes.CDLL(None), "mallopt", None)
+    ask = getattr(_C, "mallopt", None)
     if ask is not None:
         for parameter, value in _WISHES.items():
             ask(parameter, value)
+
+
+def give_back() -> None:
+    """Give back what is free in the middle of the pool (malloc_trim(3)): after a large page or many mails."""
+    trim = getattr(_C, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
