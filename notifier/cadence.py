@@ -31,6 +31,13 @@ def next_due(clock: DigestClock, after: datetime) -> datetime | None:
         day += DAY
 
 
+def lateness(clock: DigestClock, now: datetime) -> timedelta:
+    """Return how long ago the newest due time at or before `now` was; zero if it goes by no clock."""
+    if clock.cadence not in LONGEST_WAIT:
+        return timedelta()
+    return now - _newest_due(clock, now)[1]
+
+
 def period(clock: DigestClock, now: datetime) -> str:
     """Name the local period of the newest due time at or before `now`, such as `daily 2026-11-21`.
 
@@ -38,11 +45,16 @@ def period(clock: DigestClock, now: datetime) -> str:
     """
     if clock.cadence not in LONGEST_WAIT:
         raise ValueError(f"a digest of cadence {clock.cadence} belongs to no period")
+    return f"{clock.cadence} {_newest_due(clock, now)[0].isoformat()}"
+
+
+def _newest_due(clock: DigestClock, now: datetime) -> tuple[date, datetime]:
+    """Return the newest due time at or before `now`, and its local day."""
     day = now.astimezone(ZoneInfo(clock.timezone)).date() + DAY
     while True:
         due = _due_on(clock, day)
         if due is not None and due <= now:
-            return f"{clock.cadence} {day.isoformat()}"
+            return day, due
         day -= DAY
 
 

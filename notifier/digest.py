@@ -24,13 +24,16 @@ MOST_QUERIES = 5_000
 class Letterhead:
     """What all digests of this installation share; `link(purpose, token)` makes a person's link.
 
-    `bounces` is the mailbox that reports come back to; "" when nobody reads any.
+    `bounces` is the mailbox that reports come back to; "" when nobody reads any. `most` papers are shown in a digest,
+    with pictures if there are to be `thumbnails`.
     """
 
     base_url: str
     sender: tuple[str, str]
     link: Callable[[str, str], str]
     bounces: str = ""
+    most: int = 80
+    thumbnails: bool = False
 
     def return_path(self, number: OutboxId) -> str:
         """Return the envelope sender of a message: one of its own where reports are read (VERP)."""
@@ -78,6 +81,8 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         feed_url=f"{head.base_url}/feeds/private/{head.link('feed', message.feed)}.atom",
         manage_url=f"{head.base_url}/manage/{head.link('manage', message.token)}",
         help_url=f"{head.base_url}/",
+        most=head.most,
+        thumbnails=head.thumbnails,
     )
 
 

@@ -11,11 +11,12 @@ No network call happens inside a transaction. One page, one message or one templ
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from notifier import log
 from notifier.backfill import MOST_TRIES
+from notifier.cadence import DAY
 from notifier.digest import Letterhead
 from notifier.drain import Desk, Drained, drain_outbox
 from notifier.errors import FetchError, PageError, Unwritable
@@ -89,11 +90,14 @@ async def catch_up(listing: Listing, intake: Intake, now: datetime) -> list[Poll
 # --- queue, post -----------------------------------------------------------------------------------------------------
 
 
-async def queue_digests(store: Store, head: Letterhead, now: datetime) -> int:
-    """Queue a message for everybody who is due; return how many digests were looked at."""
+async def queue_digests(store: Store, head: Letterhead, now: datetime, latest: timedelta = DAY) -> int:
+    """Queue a message for everybody who is due; return how many digests were looked at.
+
+    A daily digest that would be later than `latest` joins the next one.
+    """
     total, last = 0, FIRST
     while True:
-        done = await store.queue_digests(now, head.domain, last)
+        done = await store.queue_digests(now, head.domain, last, latest=latest)
         for email, reason in done.troubles:
             log.not_queued(email, reason)
         total += done.groups

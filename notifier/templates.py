@@ -5,8 +5,9 @@ sandbox would run methods of any object passed in; HTML is escaped because the c
 a file name, and no filter undoes it; a name that is not given is an error, not an empty string. A replaced template
 that cannot be used is reported and the built-in one is rendered instead: papers still arrive.
 
-Templates are code of the operator, who can spend any amount of time and memory in them: a file of the override
-folder that everybody may write, or that a link takes from elsewhere, is refused.
+Templates are code of the operator, who can spend any amount of time and memory in them: each is rehearsed in a process
+with limits before it is used (`rehearse`), and a file of the override folder that everybody may write, or that a link
+takes from elsewhere, is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import stat
 import textwrap
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from pathlib import Path
@@ -29,6 +30,7 @@ from jinja2 import (
     StrictUndefined,
     TemplateNotFound,
     TemplateSyntaxError,
+    Undefined,
     meta,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -38,6 +40,7 @@ from notifier.errors import TemplateError
 T = TypeVar("T")
 
 MARK = re.compile("\x1a([A-Z][a-z]*(?:_[A-Z][a-z]*)*)\x1a")
+MADE_UP = 30  # items of a list that nothing is known of
 TEXT_COLUMNS = 74  # RFC 5322 2.1.1 advises 78; 75 and more would be broken by quoted-printable
 
 
@@ -54,14 +57,28 @@ class Templates:
     """All templates, by name (`email/digest.html`); files of the folder `overrides` replace built-in ones.
 
     `report` is called with the reason each time a replaced template could not be used and the built-in one was.
+    Of the folder, `only` these files are used if it is given, and none that were `refused` (by `rehearse`). Each file
+    is read once: a change shows after a reload.
     """
 
-    def __init__(self, overrides: Path | None = None, report: Callable[[TemplateError], None] | None = None) -> None:
+    def __init__(
+        self,
+        overrides: Path | None = None,
+        report: Callable[[TemplateError], None] | None = None,
+        *,
+        only: Collection[str] | None = None,
+        refused: Sequence[TemplateError] = (),
+    ) -> None:
         shipped = FileSystemLoader(folder())
         self._overrides = overrides
+        self._refused = {fault.template: fault for fault in refused}
         self._report = report or (lambda _error: None)
         self._shipped = _environments([shipped])
-        self._chosen = _environments([_Guarded(overrides), shipped]) if overrides else self._shipped
+        self._chosen = (
+            _environments([_Guarded(overrides, only, {fault.template for fault in refused}), shipped])
+            if overrides
+            else self._shipped
+        )
 
     def html(self, name: str, values: Mapping[str, object]) -> str:
         """Render the template as HTML, every value escaped. Raises TemplateError when even the built-in one fails."""
@@ -89,16 +106,37 @@ class Templates:
         return self._render("html" if kind == "html" else "text", name, given, lambda text: _cut(name, text, required))
 
     def check(self) -> list[TemplateError]:
-        """Return what is wrong with the operator's templates: unreadable, unknown names, unknown variables."""
-        if not self._overrides:
-            return []
-        if not self._overrides.is_dir():
-            return [TemplateError(str(self._overrides), "the folder for replaced templates does not exist")]
-        names = sorted(str(p.relative_to(self._overrides)) for p in self._overrides.rglob("*") if p.is_file())
-        found = [self._examine(name) for name in names if not name.startswith(".")]
+        """Return what is wrong with the operator's templates: refused, unreadable, unknown names, unknown variables."""
+        if missing := self.missing():
+            return [missing]
+        found = [self._refused.get(name) or self.examine(name) for name in self.replaced()]
         return [fault for fault in found if fault]
 
-    def _examine(self, name: str) -> TemplateError | None:
+    def missing(self) -> TemplateError | None:
+        """Return that there is no folder of the operator's, if there should be one."""
+        if not self._overrides or self._overrides.is_dir():
+            return None
+        return TemplateError(str(self._overrides), "the folder for replaced templates does not exist")
+
+    def replaced(self) -> list[str]:
+        """Return the names of the operator's files."""
+        if not self._overrides or not self._overrides.is_dir():
+            return []
+        names = sorted(str(p.relative_to(self._overrides)) for p in self._overrides.rglob("*") if p.is_file())
+        return [name for name in names if not name.startswith(".")]
+
+    def made_up(self, name: str) -> str:
+        """Render the operator's file with a value for everything that it asks for; "" where that cannot be had."""
+        environment = self._chosen["html" if name.endswith(".html") else "text"].overlay(undefined=_MadeUp)
+        try:
+            return environment.get_template(name).render()
+        except MemoryError:
+            raise
+        except Exception:
+            return ""  # a value of the wrong kind says nothing about the template
+
+    def examine(self, name: str) -> TemplateError | None:
+        """Return what is wrong with a file of the operator's; reading it may already take any amount of memory."""
         kind = "html" if name.endswith(".html") else "text"
         ours, theirs = self._shipped[kind], self._chosen[kind]
         try:
@@ -186,11 +224,15 @@ def wrap(text: str, indent: int = 0, first: int | None = None, columns: int = TE
 class _Guarded(FileSystemLoader):
     """Loads the operator's files, refusing what somebody else may have put there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, only: Collection[str] | None, refused: Collection[str]) -> None:
         super().__init__(root)
         self._root = root
+        self._only = only
+        self._refused = refused
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        if template in self._refused or (self._only is not None and template not in self._only):
+            raise TemplateNotFound(template)
         source, path, current = super().get_source(environment, template)
         real = Path(path).resolve()
         if not real.is_relative_to(self._root.resolve()):
@@ -199,6 +241,32 @@ class _Guarded(FileSystemLoader):
             if place.stat().st_mode & stat.S_IWOTH:
                 raise TemplateError(template, f"everybody may write {place}: chmod o-w it")
         return source, path, current
+
+
+class _MadeUp(Undefined):
+    """A value for a template of which nothing is known: a text, a list, a mapping, whatever is asked for."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, key: object) -> _MadeUp:  # type: ignore[override]
+        return self
+
+    def __iter__(self) -> Iterator[_MadeUp]:
+        return iter([self] * MADE_UP)
+
+    def __len__(self) -> int:
+        return MADE_UP
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return "made up"
 
 
 def _environments(loaders: Sequence[BaseLoader]) -> dict[str, Environment]:
@@ -214,6 +282,7 @@ def _environment(loaders: Sequence[BaseLoader], *, escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
     made.filters["wrap"] = wrap
     for unsafe in ("safe", "mark_safe"):

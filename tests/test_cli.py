@@ -19,6 +19,7 @@ from conftest import PROJECT
 from typer.testing import CliRunner
 
 from notifier.cli import app
+from notifier.model import Cadence
 from tests.servers.smtp import post
 from tests.world import World, text_page
 
@@ -151,8 +152,6 @@ async def test_a_day_with_the_command_line(installation: World) -> None:
 
 
 async def test_preview_shows_all_three_forms_of_the_next_digest_and_changes_nothing(installation: World) -> None:
-    from notifier.model import Cadence
-
     watched(installation, *OLD)
     await installation.subscribe(READER, "*", Cadence.WEEKLY)
     await installation.run()
@@ -176,6 +175,53 @@ async def test_preview_shows_all_three_forms_of_the_next_digest_and_changes_noth
     assert "stranger@example.org is not subscribed" in stranger.err
     wrong = await notifier("preview", READER, "--format", "pdf", folder=installation.folder)
     assert wrong.code == 2
+
+
+async def test_preview_opens_a_file_that_only_we_can_read_in_the_program_for_it(
+    installation: World, tmp_path: Path
+) -> None:
+    watched(installation, *OLD)
+    await installation.subscribe(READER, "*", Cadence.WEEKLY)
+    await installation.run()
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    said = await notifier(
+        *("preview", READER, "--format", "html", "--open"),
+        folder=installation.folder, BROWSER=f"{browser} %s", TMPDIR=str(tmp_path),
+    )  # fmt: skip
+    file = Path(said.out.strip())
+    shown, mode = await asyncio.to_thread(lambda: (file.read_text(), file.stat().st_mode))
+    assert (tmp_path / "opened").read_text().strip() == file.as_uri()
+    assert NEW[0] in " ".join(shown.split())
+    assert mode & 0o777 == 0o600
+
+
+async def test_send_test_offers_one_mail_at_once_and_tells_what_the_relay_said(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        watched(installation, *OLD)
+        await installation.subscribe(READER, "*")
+        await installation.run()
+        installation.pages.put("/daily", text_page(*NEW))
+        await installation.run()
+        server.accepted.clear()
+        before = dump(installation.folder)
+        own = await notifier("send-test", READER, folder=installation.folder)
+        sample = await notifier("send-test", "stranger@example.org", folder=installation.folder)
+        server.fault("rcpt", "550 5.1.1 nobody of that name")
+        refused = await notifier("send-test", READER, folder=installation.folder)
+    assert own.code == 0
+    assert "250" in own.out
+    assert NEW[0].replace(" ", "") in server.accepted[0].content.replace("=\r\n", "").replace(" ", "")
+    assert sample.code == 0
+    assert server.accepted[1].recipients == ["stranger@example.org"]
+    assert "Sample Paper" in server.accepted[1].content
+    assert refused.code == 1
+    assert "550 5.1.1 nobody of that name" in refused.err
+    assert dump(installation.folder) == before
 
 
 async def test_the_demo_shows_the_main_job_and_replaces_only_its_own_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from world import text, text_page, world
@@ -56,6 +57,27 @@ async def test_a_quiet_day_is_explained_to_who_asked_for_a_note_and_to_nobody_el
         here.pages.put("/daily", text_page(*ALL[:2], day="Mar 3"))
         await here.run(DAY)
         assert here.titles(READER, ALL) == [[], [ALL[1]]]
+
+
+async def test_a_daily_digest_that_would_come_too_late_joins_the_next_one_and_a_weekly_one_comes_late(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as here:
+        here.mail = 'latest = "6h"\n'
+        here.listing("daily", first="owe")
+        here.pages.put("/daily", text_page(ALL[0]))
+        await here.subscribe(READER, "*", Cadence.DAILY, at=time(8, 0))
+        await here.subscribe("bob@reader.example", "*", Cadence.WEEKLY, at=time(8, 0), weekday=1)
+        await here.run()
+        here.now = datetime(2026, 3, 3, 20, 0, tzinfo=UTC)  # a Tuesday, twelve hours late
+        await here.run()
+        assert here.mails(READER) == []
+        assert here.titles("bob@reader.example", ALL) == [[ALL[0]]]
+        here.pages.put("/daily", text_page(*ALL[:2], day="Mar 3"))
+        await here.run()
+        here.now = datetime(2026, 3, 4, 13, 55, tzinfo=UTC)  # five hours late
+        await here.run()
+        assert here.titles(READER, ALL) == [ALL[:2]]
 
 
 async def test_a_heartbeat_comes_after_a_week_of_silence_and_then_once_a_week(tmp_path: Path) -> None:

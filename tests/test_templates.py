@@ -22,6 +22,7 @@ from notifier.compose import compose
 from notifier.errors import TemplateError
 from notifier.fragments import Fragments
 from notifier.model import Outcome
+from notifier.rehearse import rehearse
 from notifier.templates import Templates, folder, plain, wrap
 from notifier.web import shown
 
@@ -128,6 +129,33 @@ def test_f120_f123_a_broken_replacement_is_reported_and_the_mail_goes_out_as_bui
     assert fault.template == "email/digest.html"
     assert reason in fault.reason
     assert line is None or fault.line == line
+
+
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.slow
+def test_f122_a_template_that_computes_without_end_or_fills_the_memory_is_found_and_not_used(tmp_path: Path) -> None:
+    override(tmp_path, "email/paper.txt", ENDLESS)
+    override(tmp_path, "email/note.txt", "{% set x = ('x' * 1000000000) * 3 %}{{ x }}")
+    override(tmp_path, "email/title.html", (folder() / "email/title.html").read_bytes())
+    override(tmp_path, "web/lost.html", "{% if problem %}" + ENDLESS + "{% endif %}")
+    faults = rehearse(tmp_path)
+    found = {fault.template: fault.reason for fault in faults}
+    assert sorted(found) == ["email/note.txt", "email/paper.txt", "web/lost.html"]
+    assert "more than 2 seconds" in found["email/paper.txt"]
+    used = Templates(tmp_path, refused=faults)
+    assert compose(digest(), Fragments(used)) == compose(digest(), Fragments(Templates()))
+    assert [fault.template for fault in used.check()] == sorted(found)
+
+
+def test_f123_samples_show_what_fails_only_with_values_and_all_others_pass(tmp_path: Path) -> None:
+    override(tmp_path, "email/digest.txt", (folder() / "email/digest.txt").read_text() + "{{ digest.heading.x.y }}")
+    for path in (folder() / "email").glob("*.html"):
+        override(tmp_path, f"email/{path.name}", path.read_bytes())
+    [fault] = rehearse(tmp_path)
+    assert fault.template == "email/digest.txt"
+    assert "UndefinedError" in fault.reason
 
 
 @pytest.mark.parametrize(

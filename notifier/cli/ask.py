@@ -1,10 +1,15 @@
-"""Commands that answer what would be sent, or was, and why: `preview`, `search`, `explain`."""
+"""Commands that answer what would be sent, or was, and why: `preview`, `send-test`, `search`, `explain`."""
 
 from __future__ import annotations
 
 import re
+import secrets
 import sys
+import tempfile
+import webbrowser
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,19 +21,24 @@ from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, address, load_config, query_of, with_store
 from notifier.cli.screen import err, marked, out
 from notifier.compose import compose
-from notifier.daemon import letterhead, utc_now
+from notifier.daemon import letterhead, relay_of, signing, utc_now
 from notifier.digest import digest
 from notifier.errors import NotifierError
 from notifier.fragments import Fragments
 from notifier.model import (
+    Envelope,
+    Reply,
     StoredPaper,
     Trace,
+    Verdict,
 )
 from notifier.preview import part
+from notifier.rehearse import digests
 from notifier.store import Store
 from notifier.survey import issues, survey
 from notifier.templates import Templates
 
+SUFFIXES = {"text": ".txt", "html": ".html", "eml": ".eml"}
 MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40
 EMAIL = re.compile(r"[^\s@:\"]+@[^\s@:\"]+\.[^\s@:\"]+")
 
@@ -41,6 +51,7 @@ def preview(
     config: ConfigOption = None,
     form: Annotated[str, typer.Option("--format", help="text, html or eml.")] = "text",
     again: Annotated[bool, typer.Option("--again", help="With what was sent already.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Show it in a browser or mail program, from a file.")] = False,
 ) -> None:
     """Print the digest that an address would get now. Nothing is sent, queued or changed."""
     if form not in ("text", "html", "eml"):
@@ -61,7 +72,53 @@ def preview(
     if content is None:
         err.print(f"nothing is owed to {escape(email)} now; --again shows what was sent already")
         return
-    sys.stdout.write(content.decode("ascii") if form == "eml" else part(content, form))
+    written = content.decode("ascii") if form == "eml" else part(content, form)
+    if not show:
+        sys.stdout.write(written)
+        return
+    with tempfile.NamedTemporaryFile(  # it stays for the program that shows it; links of a reader are in it
+        "w", prefix="digest-", suffix=SUFFIXES[form], delete=False, encoding="utf-8", newline=""
+    ) as file:
+        file.write(written)
+    if not webbrowser.open(Path(file.name).as_uri()):
+        err.print("no program to show it was found")
+    out.print(file.name)
+
+
+@app.command(name="send-test", epilog="Example: `notifier send-test me@example.org`")
+def send_test(email: str, config: ConfigOption = None) -> None:
+    """Send one digest to an address now, past the outbox, and tell what the relay said.
+
+    A subscriber is sent all that their queries ever hit, another address a sample. Nothing is queued or changed.
+    """
+    chosen = load_config(config)
+
+    async def send(store: Store) -> Reply:
+        """Offer it once."""
+        now, head = utc_now(), letterhead(chosen, store)
+        message = await store.preview(address(email), now, again=True)
+        shown = digest(message, head) if message and message.papers else digests()[0]
+        own = f"<test-{secrets.token_hex(16)}@{head.domain}>"
+        shown = replace(shown, message_id=own, recipient=address(email), sender=head.sender, date=now)
+        templates = Templates(chosen.path(chosen.templates) if chosen.templates else None, log.template_broken)
+        content = signing(chosen)(compose(shown, Fragments(templates)), now)
+        relay = relay_of(chosen)
+        try:
+            reply: Reply = await relay.offer(Envelope(own, head.sender[1], shown.recipient, content), _nothing)
+            return reply
+        finally:
+            await relay.close()
+
+    reply: Reply = with_store(chosen, send)
+    said = " ".join(f"{reply.code or ''} {reply.text}".split())
+    if reply.verdict is not Verdict.SENT:
+        err.print(f"[red]{reply.verdict}:[/red] {escape(said)}")
+        raise typer.Exit(FAILED)
+    out.print(f"sent to {escape(email)} by {escape(chosen.relay_url)}: {escape(said)}")
+
+
+async def _nothing() -> None:
+    """Nobody remembers that this message may have arrived: it is offered once."""
 
 
 @app.command(epilog="Example: `notifier search 'graph reasoning' --days 30`")

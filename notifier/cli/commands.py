@@ -36,6 +36,7 @@ COMMANDS = {
         "Fetch a page once and show what a listing would read there, with the table for config.toml.",
     ),
     "preview": ("ask", "Print the digest that an address would get now. Nothing is sent, queued or changed."),
+    "send-test": ("ask", "Send one digest to an address now, past the outbox, and tell what the relay said."),
     "search": (
         "ask",
         "Show what a query would have caught: hits per day, titles, and advice when it is too wide or too narrow.",

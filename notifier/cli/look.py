@@ -38,12 +38,12 @@ from notifier.model import (
 )
 from notifier.probe import Probe, name_of, probe, table
 from notifier.probe import lines as probe_lines
+from notifier.rehearse import rehearse
 from notifier.status import Status
 from notifier.status import as_json as status_json
 from notifier.status import lines as status_lines
 from notifier.status import status as look_at_status
 from notifier.store import Store, open_store
-from notifier.templates import Templates
 
 
 @app.command(epilog="Example: `notifier check && systemctl restart notifier`")
@@ -52,7 +52,7 @@ def check(config: ConfigOption = None) -> None:
     chosen = load_config(config)
     problems = []
     if chosen.templates:
-        problems += [str(fault) for fault in Templates(chosen.path(chosen.templates)).check()]
+        problems += [str(fault) for fault in rehearse(chosen.path(chosen.templates))]
     if chosen.base_url.startswith("http://") and "127.0.0.1" not in chosen.base_url:
         out.print("[yellow]note:[/yellow] base_url is http: one-click unsubscribe (RFC 8058) needs https")
 

@@ -88,6 +88,9 @@ class MailConfig(BaseModel):
     in_doubt: Literal["resend", "hold"] = "resend"
     per_domain: Annotated[int, Field(ge=1, le=100)] = 5
     per_minute: dict[str, Annotated[int, Field(ge=1)]] = {}
+    papers: Annotated[int, Field(ge=1, le=1000)] = 80
+    thumbnails: bool = False
+    latest: Annotated[Span, Field(ge=timedelta(minutes=10), le=timedelta(days=1))] = timedelta(days=1)
     dkim: DkimConfig = DkimConfig()
 
     @property

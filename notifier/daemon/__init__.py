@@ -10,8 +10,8 @@ is told), `site` (the web server),
 
 from __future__ import annotations
 
-from notifier.daemon.opening import Clock, Running, letterhead, opened, utc_now
+from notifier.daemon.opening import Clock, Running, letterhead, opened, relay_of, signing, utc_now
 from notifier.daemon.run import on_signals, run
 from notifier.daemon.steps import once
 
-__all__ = ["Clock", "Running", "letterhead", "on_signals", "once", "opened", "run", "utc_now"]
+__all__ = ["Clock", "Running", "letterhead", "on_signals", "once", "opened", "relay_of", "run", "signing", "utc_now"]

@@ -18,7 +18,7 @@ from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.daemon.owner import gone, owner
 from notifier.daemon.thrift import spare_memory
-from notifier.deliver import relay
+from notifier.deliver import Relay, relay
 from notifier.digest import Letterhead
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
@@ -28,6 +28,7 @@ from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk
 from notifier.publish import Newsstand, Shelf
+from notifier.rehearse import rehearse
 from notifier.store import Store, open_store
 from notifier.store.workers import BEAT
 from notifier.templates import Templates
@@ -80,8 +81,7 @@ async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> 
         fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))
         worker = await stack.enter_async_context(confine())
         intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
-        sending = relay(config.relay_url, user=config.mail.user, password=config.mail.password.get_secret_value(),
-                        starttls=config.mail.encryption, connections=config.mail.connections)  # fmt: skip
+        sending = relay_of(config)
         stack.push_async_callback(sending.close)
         resend = config.mail.in_doubt == "resend"
         name = owner()
@@ -91,7 +91,10 @@ async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> 
             log.still_unsubscribed(email)
         overrides = config.path(config.templates) if config.templates else None
         broken = Broken(clock)
-        templates = Templates(overrides, broken.report)
+        faults = await asyncio.to_thread(rehearse, overrides) if overrides else []
+        for fault in faults:
+            broken.report(fault)
+        templates = Templates(overrides, broken.report, refused=faults)
         desk = Desk(
             store=store,
             relay=sending,
@@ -145,6 +148,17 @@ async def _living(store: Store, name: str, roles: str) -> AsyncIterator[None]:
                 await store.sign_off(name)
 
 
+def relay_of(config: Config) -> Relay:
+    """Return the relay of a configuration; nothing is connected to."""
+    return relay(
+        config.relay_url,
+        user=config.mail.user,
+        password=config.mail.password.get_secret_value(),
+        starttls=config.mail.encryption,
+        connections=config.mail.connections,
+    )
+
+
 def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
     """Return what signs a message; without `[mail.dkim]` nothing does. Raises ConfigError for an unusable key."""
     if not config.mail.dkim.domain:
@@ -165,6 +179,8 @@ def letterhead(config: Config, store: Store) -> Letterhead:
         sender=sender_parts(config.mail.sender),
         link=store.link,
         bounces=config.bounces.address,
+        most=config.mail.papers,
+        thumbnails=config.mail.thumbnails,
     )
 
 

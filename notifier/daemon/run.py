@@ -29,7 +29,7 @@ from notifier.daemon.watch import Pulse, Watch, watch
 from notifier.errors import ConfigError, NotifierError, SchemaUnfit, Unwritable
 from notifier.metrics import Metrics
 from notifier.model import OutboxState
-from notifier.templates import Templates
+from notifier.rehearse import rehearse
 from notifier.web.site import Monitor
 
 LINGER = 5.0  # seconds that a start which failed takes at least, under a supervisor
@@ -153,7 +153,7 @@ async def _serve(
         await _first(told.stop.wait(), told.reload.wait(), *work, watching)
         if told.reload.is_set() and not told.stop.is_set():
             told.reload.clear()
-            new = _reread(running.config, reread, told)
+            new = await _reread(running.config, reread, told)
             if new is None:
                 notify.ready(await _says(running, told))
     if new is None:
@@ -281,13 +281,13 @@ async def _end(bells: Sequence[asyncio.Event], serving: Server, work: Sequence[a
 # --- another configuration --------------------------------------------------------------------------------------------
 
 
-def _reread(old: Config, reread: Callable[[], Config], told: Told) -> Config | None:
+async def _reread(old: Config, reread: Callable[[], Config], told: Told) -> Config | None:
     """Read the configuration again; None where it cannot be used, which is said."""
     notify.reloading()
     told.refused.clear()
     try:
         new = reread()
-        broken = Templates(new.path(new.templates)).check() if new.templates else []
+        broken = await asyncio.to_thread(rehearse, new.path(new.templates)) if new.templates else []
         if broken:
             raise ConfigError([str(each) for each in broken])
         if new.web.listen != old.web.listen:

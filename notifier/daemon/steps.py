@@ -195,7 +195,8 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         faults: list[Exception] = []
         drained = Drained(states=Counter())
         try:
-            await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+            latest = running.config.mail.latest
+            await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         except Exception as fault:
             faults.append(fault)
         try:

@@ -26,7 +26,7 @@ from notifier.errors import NotifierError
 from notifier.fetch import Client
 from notifier.model import Listing, Outcome
 from notifier.probe import probe
-from notifier.templates import Templates
+from notifier.rehearse import rehearse
 
 __all__ = ["Finding", "Level", "Patient", "examine", "resolver"]
 
@@ -79,7 +79,7 @@ def _machine(patient: Patient, now: datetime) -> list[Finding]:
     found = [host.clock(), host.zones(patient.timezone, now), host.space(patient.folder)]
     if patient.database is not None:
         found.append(host.database(patient.database, patient.head))
-    broken = Templates(patient.templates).check() if patient.templates else []
+    broken = rehearse(patient.templates) if patient.templates else []
     found += [red("templates", str(fault)) for fault in broken]
     if not broken:
         found.append(green("templates", str(patient.templates or "the built-in ones")))

@@ -75,20 +75,29 @@ class Digests:
 
     @again
     async def queue_digests(
-        self, now: datetime, domain: str, after: SubscriberId = FIRST, limit: int = AT_ONCE
+        self,
+        now: datetime,
+        domain: str,
+        after: SubscriberId = FIRST,
+        limit: int = AT_ONCE,
+        *,
+        latest: timedelta = cadence.DAY,
     ) -> Queued:
         """Queue messages for up to `limit` subscribers who are due; of immediate readers, those numbered above `after`.
 
         One transaction. A subscriber's subscriptions of one cadence share one message; each paper is in it once and in
         no other. Nothing to say queues nothing. `domain` is the right side of the Message-IDs. A subscriber whose
-        digest cannot be queued is put off by an hour and named; it stops nobody else.
+        digest cannot be queued is put off by an hour and named; it stops nobody else. A daily digest that would come
+        later than `latest` is not queued: what it is owed joins the next one.
         """
         troubles: list[tuple[str, str]] = []
         async with self._database.write() as connection:
             newest = await connection.scalar(select(settled_poll())) or 0
             chosen, last = await _chosen(connection, now, after, limit, newest)
             due = await _due(connection, now, chosen, newest)
-            for wave in _waves(due):
+            for group in [each for each in due if _too_late(each, now, latest)]:
+                await _skip(connection, group, now)
+            for wave in _waves([group for group in due if not _too_late(group, now, latest)]):
                 troubles += await self._queue_apart(connection, wave, newest, now, domain)
         return Queued(groups=len(due), last=last, troubles=tuple(troubles))
 
@@ -356,6 +365,21 @@ def _impossible(now: datetime) -> list[ColumnElement[bool]]:
     return [
         and_(table.c.cadence == each, table.c.next_due_at > now + wait) for each, wait in cadence.LONGEST_WAIT.items()
     ]
+
+
+def _too_late(group: Group, now: datetime, latest: timedelta) -> bool:
+    """Tell whether a daily digest is due only because it could not be sent long ago."""
+    if latest >= cadence.DAY or group[0].cadence != Cadence.DAILY:
+        return False
+    return all(cadence.lateness(to_clock(row), now) > latest for row in group if row.due)
+
+
+async def _skip(connection: AsyncConnection, group: Group, now: datetime) -> None:
+    """Leave out one digest: the subscriptions are due next when they would be anyhow, and are owed what they were."""
+    table = schema.subscription
+    for row in group:
+        due = cadence.next_due(to_clock(row), now)
+        await connection.execute(update(table).where(table.c.id == row.id).values(next_due_at=due))
 
 
 async def _put_off(connection: AsyncConnection, group: Group, until: datetime) -> None:

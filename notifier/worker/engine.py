@@ -195,7 +195,8 @@ class Engine:
     async def _queue(self) -> None:
         """Queue what is due, and call for what waits."""
         running = self._running
-        await pipeline.queue_digests(running.store, running.desk.head, running.clock())
+        latest = running.config.mail.latest
+        await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         if await running.store.mail_held() is None:
             await running.store.call_senders(running.clock())
 
