@@ -425,3 +425,26 @@ async def test_f111_idle_connections_keep_nobody_else_waiting(told: Visit) -> No
     assert (await told.client.get("/")).status_code == 200
     for _, writer in idle:
         writer.close()
+
+
+async def test_the_web_copy_of_a_long_digest_has_light_pages_that_hold_every_paper(installation: World) -> None:
+    long = [f"Paper {n} of a Long Day: " + "Fictional Knots, Ropes and Flags " * 7 for n in range(90)]
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page(*long))
+    await installation.subscribe(READER, "*")
+    await installation.run()
+    async with visit(installation) as visitor:
+        url, seen = visitor.copy_url(), ""
+        pages = [await visitor.client.get(url)]
+        while more := re.search(r'rel="next" href="([^"]+)"', pages[-1].text):
+            pages.append(await visitor.client.get(unescape(more[1])))
+        seen = "".join(page.text for page in pages)
+        assert len(pages) == 5
+        assert all(f"Paper {n} of a Long Day" in words(seen) for n in range(90))
+        assert max(len(page.content) for page in [*pages, await visitor.client.get("/papers")]) < 60_000
+        assert [(await visitor.client.get(f"{url}?page={n}")).status_code for n in ("0", "6", "x", "1")] == [
+            404,
+            404,
+            404,
+            200,
+        ]

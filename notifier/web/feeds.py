@@ -35,7 +35,7 @@ from notifier.web.guard import seen
 from notifier.web.pace import PRIVATE, PUBLIC, SEARCH
 from notifier.web.site import Site, site_of
 
-SHOWN = 30  # papers on the page for people, which stays light
+SHOWN = 20  # papers on the page for people, which stays light
 MAX_AGE = 900  # seconds; listings change a few times a day
 ARCHIVE_MAX_AGE = 86_400  # an archive page keeps its papers; their titles may still be corrected
 VARY = "accept-encoding, sec-fetch-dest"
