@@ -32,6 +32,8 @@ CROSS_LISTED = (AnnounceType.CROSS, AnnounceType.REPLACE_CROSS)
 VOLATILE = ("upvotes", "comments_count", "withdrawn")
 
 FAR_BELOW = 0.25  # of the usual number of papers of this weekday: flagged
+MOST_NEW = 3_000  # papers at once that are believed to be new while nobody knows what is usual; then
+LIKELY, LIKELY_TIMES = 500, 20  # so many, or so many times the usual number if that is more
 FEWEST_USUAL = 8  # below this a small batch says nothing
 
 Verdict = tuple[Outcome, str]
@@ -52,6 +54,9 @@ def diff(batch: Batch, seen: Seen, track: Track, now: datetime) -> Diff:
     merged = _merged(batch, seen)
     found = (_change(known, paper, announced, seen) for known, paper, announced in merged)
     changes = tuple(change for change in found if change is not None)
+    flood = _flood(changes, track)
+    if flood:
+        return Diff((), Outcome.FAILED, flood)
     outcome, reason = _judge(batch, merged, changes, track, now)
     known = tuple(stored.paper_id for stored, _, _ in merged if stored)
     return Diff(changes, outcome, reason, known, counts=not track.records_only)
@@ -98,6 +103,16 @@ def _contradiction(batch: Batch) -> str | None:
     if batch.stated is not None and read != batch.stated:
         return f"the page states {batch.stated} entries, {read} were read: perhaps cut short, or its layout changed"
     return None
+
+
+def _flood(changes: Sequence[Change], track: Track) -> str | None:
+    """Say why so many papers are not believed to be new: a site that imports its archive again shows thousands."""
+    new = sum(change.kind in NEWS for change in changes)
+    likely = MOST_NEW if track.usual is None else max(LIKELY, LIKELY_TIMES * track.usual)
+    if track.last_fresh_at is None or new <= (likely if track.most_new is None else track.most_new):
+        return None
+    usual = f", {track.usual} are usual" if track.usual is not None else ""
+    return f"{new} new papers at once{usual}: if they are, set `most_new = {new}` for this listing"
 
 
 def _merged(batch: Batch, seen: Seen) -> list[Met]:

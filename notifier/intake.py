@@ -293,6 +293,7 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
         records_only=listing.first is First.RECORD and not (state and state.primed),
         listed_on=listed_on,
         usual=usual,
+        most_new=listing.most_new,
     )
 
 

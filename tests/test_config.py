@@ -152,6 +152,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 NONE_BY_DEFAULT = {
+    ("listing", "most_new"),
     ("", "templates"),
     ("feeds", "hub"),
     *(("dkim", name) for name in ("domain", "selector", "key", "ed25519_selector", "ed25519_key")),

@@ -125,3 +125,17 @@ def test_a_paper_that_vanishes_and_returns_is_not_new() -> None:
 
 def test_all_keys_of_a_batch_are_asked_for() -> None:
     assert batch_keys(batch(paper(1), paper(2))) == {*keys(paper(1)), *keys(paper(2))}
+
+
+def test_f040_a_flood_of_new_papers_fails_until_the_operator_says_that_it_is_meant() -> None:
+    flood = batch(*(paper(number) for number in range(1, 602)))
+    quiet_site = Track(last_fresh_at=NOW, usual=12)
+    result = diff(flood, NOTHING, quiet_site, NOW)
+    assert (result.changes, result.outcome) == ((), Outcome.FAILED)
+    assert "601 new papers at once, 12 are usual" in result.reason
+    assert "`most_new = 601`" in result.reason
+    meant = Track(last_fresh_at=NOW, usual=12, most_new=601)
+    assert len(diff(flood, NOTHING, meant, NOW).changes) == 601
+    busy_site = Track(last_fresh_at=NOW, usual=200)
+    assert diff(flood, NOTHING, busy_site, NOW).outcome is Outcome.FRESH
+    assert diff(flood, NOTHING, Track(usual=12), NOW).outcome is Outcome.FRESH  # its first poll, or a past day

@@ -169,6 +169,7 @@ class ListingConfig(BaseModel):
     format: str
     poll: Annotated[Span, Field(ge=timedelta(seconds=1), le=timedelta(days=7))] = timedelta(minutes=30)
     stale_after: Annotated[Span, Field(ge=timedelta(hours=1), le=timedelta(days=365))] = timedelta(days=4)
+    most_new: Annotated[int, Field(ge=1)] | None = None
     first: First = First.RECORD
     allow_private: bool = False
     robots: Literal["obey", "ignore"] = "obey"
@@ -309,6 +310,7 @@ class Config(BaseSettings):
         return tuple(
             Listing(
                 name=each.name, url=each.url, format=each.format, poll=each.poll, stale_after=each.stale_after,
+                most_new=each.most_new,
                 first=each.first, allow_private=each.allow_private, selectors=each.selectors,
                 obey_robots=each.robots == "obey",
                 compare_with=each.compare_with,

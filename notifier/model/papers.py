@@ -29,6 +29,7 @@ class Listing:
     format: str
     poll: timedelta = timedelta(minutes=30)
     stale_after: timedelta = timedelta(days=4)
+    most_new: int | None = None  # papers of one poll that are believed to be new; None: as the history suggests
     first: First = First.RECORD
     allow_private: bool = False
     obey_robots: bool = True

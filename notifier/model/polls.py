@@ -68,6 +68,7 @@ class Track:
 
     `records_only` is true of a first poll that makes nothing news (G4). `listed_on` is the newest day that the page
     was ever dated, `usual` the median number of papers of the last batches of this weekday; None where unknown.
+    `most_new` papers at once are believed to be new; None: as many as are likely.
     """
 
     last_fresh_at: datetime | None = None
@@ -75,6 +76,7 @@ class Track:
     records_only: bool = False
     listed_on: date | None = None
     usual: int | None = None
+    most_new: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
