@@ -288,6 +288,9 @@ class _Drain:
         desk = self._desk
 
         async def in_doubt() -> None:
+            if self._stop.is_set():  # before its final dot a message is safe to leave, after it nobody could tell
+                await desk.store.release([message.outbox_id], desk.owner)
+                raise _WithdrawnError(message.message_id)
             if not await desk.store.mark_in_doubt(message.outbox_id, desk.owner, desk.clock() + LEASE):
                 raise _WithdrawnError(message.message_id)
 

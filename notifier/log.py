@@ -16,7 +16,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from notifier.address import display
@@ -154,6 +154,11 @@ def came_back(bounce: Bounce) -> None:
 def mailbox_trouble(fault: MailboxTrouble) -> None:
     """The mailbox that mail comes back to cannot be read: nothing is lost, but nobody is told of bounces."""
     _event(logging.ERROR, "mailbox_trouble", reason=str(fault))
+
+
+def clock_differs(ahead: timedelta) -> None:
+    """The database's clock is not ours; all instants are taken from it."""
+    _event(logging.WARNING, "clock_differs", database_ahead=f"{ahead.total_seconds():.0f} s")
 
 
 def withdrawn(recipient: str, message_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -36,6 +37,27 @@ async def test_everybody_is_sent_one_message_over_several_places(installation: W
             drained = await drain_outbox(running.desk)
         assert drained.states == {OutboxState.SENT: len(READERS)}
         assert sorted(each.recipients[0] for each in server.accepted) == sorted(READERS)
+
+
+async def test_p19_once_a_stop_is_asked_for_no_final_dot_is_written_and_nothing_is_in_doubt(
+    installation: World,
+) -> None:
+    """The stop comes while the relay considers the recipients; the messages wait for the next start, unharmed."""
+    stop = asyncio.Event()
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, READERS[:3])
+        server.fault("rcpt", "wait:0.3")
+        async with installation.opened() as running:
+            draining = asyncio.create_task(drain_outbox(running.desk, stop))
+            await server.until(lambda: server.count("RCPT") == 1)
+            stop.set()
+            await draining
+            parcels = await running.store.parcels()
+    assert server.accepted == []
+    assert {(each.state, each.doubts, each.attempts, each.crashes) for each in parcels} == {
+        (OutboxState.QUEUED, 0, 0, 0)
+    }
 
 
 async def test_f044_a_relay_that_is_down_is_asked_once_and_remembered_over_restarts(installation: World) -> None:

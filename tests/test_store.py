@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, update
 
+from notifier.daemon.opening import shared, utc_now
 from notifier.diff import batch_keys, diff
 from notifier.errors import SeenMeanwhile, StoreError
 from notifier.model import (
@@ -388,3 +389,14 @@ async def test_a_host_that_no_listing_led_to_for_months_is_forgotten(database: s
         assert await store.forget_hosts(NOW + 4 * month) == 1
         assert await store.host_state("gone.example") is None
         assert await store.host_state("resting.example") is not None
+
+
+async def test_f083_a_process_whose_clock_is_wrong_goes_by_the_clock_of_the_database(database: str) -> None:
+    def slow() -> datetime:
+        return datetime.now(UTC) - timedelta(hours=3)
+
+    async with open_store(database) as store:
+        clock = await shared(store, slow)
+        is_sqlite = database.startswith("sqlite")
+        assert (abs(clock() - datetime.now(UTC)) < timedelta(hours=1)) is not is_sqlite
+        assert await shared(store) is utc_now

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from notifier import __version__, log
 from notifier.config import Config, sender_parts
@@ -34,6 +34,7 @@ from notifier.store.workers import BEAT
 from notifier.templates import Templates
 
 Clock = Callable[[], datetime]
+TOLERATED = timedelta(seconds=2)  # between our clock and the database's, for a lease of minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+async def shared(store: Store, own: Clock = utc_now) -> Clock:
+    """Return the clock that all processes of a database go by: the database's, where ours differs from it."""
+    ahead = await store.ahead_of(own())
+    if abs(ahead) < TOLERATED:
+        return own
+    log.clock_differs(ahead)
+    return lambda: own() + ahead
+
+
 @asynccontextmanager
-async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> AsyncIterator[Running]:
+async def opened(config: Config, clock: Clock | None = None, roles: str = "all") -> AsyncIterator[Running]:
     """Open the database (as its only pipeline), the HTTP client and the relay; recover what a crash left.
 
     On PostgreSQL others may share it; they are told that this process lives, and what its `roles` are.
@@ -78,6 +88,7 @@ async def opened(config: Config, clock: Clock = utc_now, roles: str = "all") -> 
     spare_memory()
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
+        clock = clock or await shared(store)
         fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))
         worker = await stack.enter_async_context(confine())
         intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())

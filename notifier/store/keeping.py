@@ -42,6 +42,14 @@ class Keeping:
             found: str | None = await connection.scalar(select(schema.setting.c.value).filter_by(key="hold"))
         return found
 
+    async def ahead_of(self, now: datetime) -> timedelta:
+        """Return how far the clock of the database is ahead of `now`; nothing on SQLite, which has none of its own."""
+        if self._database.is_sqlite:
+            return timedelta()
+        async with self._database.read() as connection:
+            its: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+        return its - now
+
     async def release_mail(self) -> bool:
         """Let the mail leave again; False when nothing held it."""
         async with self._database.write() as connection:
