@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from pathlib import Path
 
+import pytest
 from world import text, text_page, world
 
 from notifier.model import Cadence, Quiet
+
+pytestmark = pytest.mark.both_databases
 
 READER = "ada@reader.example"
 ALL = ["Walking the Lattice", "Tiny Tutors", "A Tale of Tokenizers"]
@@ -15,8 +18,10 @@ HOUR = 60
 DAY = 24 * HOUR
 
 
-async def test_a_paused_reader_gets_what_was_found_meanwhile_in_one_digest_afterwards(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+async def test_a_paused_reader_gets_what_was_found_meanwhile_in_one_digest_afterwards(
+    tmp_path: Path, database: str
+) -> None:
+    async with world(tmp_path, database) as here:
         here.listing("daily", first="owe")
         here.pages.put("/daily", text_page(ALL[0]))
         await here.subscribe(READER, "*", Cadence.PAUSED)
@@ -29,8 +34,10 @@ async def test_a_paused_reader_gets_what_was_found_meanwhile_in_one_digest_after
         assert here.titles(READER, ALL) == [ALL[:2]]
 
 
-async def test_who_turns_from_the_feed_to_mail_is_sent_only_what_is_found_from_then_on(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+async def test_who_turns_from_the_feed_to_mail_is_sent_only_what_is_found_from_then_on(
+    tmp_path: Path, database: str
+) -> None:
+    async with world(tmp_path, database) as here:
         here.listing("daily", first="owe")
         here.pages.put("/daily", text_page(ALL[0]))
         await here.subscribe(READER, "*", Cadence.FEED)
@@ -42,8 +49,10 @@ async def test_who_turns_from_the_feed_to_mail_is_sent_only_what_is_found_from_t
         assert here.titles(READER, ALL) == [[ALL[1]]]
 
 
-async def test_a_quiet_day_is_explained_to_who_asked_for_a_note_and_to_nobody_else(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+async def test_a_quiet_day_is_explained_to_who_asked_for_a_note_and_to_nobody_else(
+    tmp_path: Path, database: str
+) -> None:
+    async with world(tmp_path, database) as here:
         here.listing("daily")
         here.pages.put("/daily", text_page(ALL[0]))
         await here.run()
@@ -60,9 +69,9 @@ async def test_a_quiet_day_is_explained_to_who_asked_for_a_note_and_to_nobody_el
 
 
 async def test_a_daily_digest_that_would_come_too_late_joins_the_next_one_and_a_weekly_one_comes_late(
-    tmp_path: Path,
+    tmp_path: Path, database: str
 ) -> None:
-    async with world(tmp_path) as here:
+    async with world(tmp_path, database) as here:
         here.mail = 'latest = "6h"\n'
         here.listing("daily", first="owe")
         here.pages.put("/daily", text_page(ALL[0]))
@@ -80,8 +89,9 @@ async def test_a_daily_digest_that_would_come_too_late_joins_the_next_one_and_a_
         assert here.titles(READER, ALL) == [ALL[:2]]
 
 
-async def test_a_heartbeat_comes_after_a_week_of_silence_and_then_once_a_week(tmp_path: Path) -> None:
-    async with world(tmp_path) as here:
+@pytest.mark.only_sqlite  # it takes seventeen days
+async def test_a_heartbeat_comes_after_a_week_of_silence_and_then_once_a_week(tmp_path: Path, database: str) -> None:
+    async with world(tmp_path, database) as here:
         here.listing("daily")
         here.pages.put("/daily", text_page(ALL[0]))
         await here.subscribe(READER, "*", Cadence.DAILY, quiet=Quiet.HEARTBEAT)

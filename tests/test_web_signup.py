@@ -209,6 +209,7 @@ async def test_g7_looking_at_a_confirmation_begins_nothing(here: Visit) -> None:
 # --- one's own page ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 async def test_a_reader_changes_adds_and_ends_subscriptions(here: Visit) -> None:
     await here.subscribed()
     store, page = here.site.running.store, await here.link("manage")
@@ -245,6 +246,7 @@ async def test_a_number_of_somebody_else_changes_nothing(here: Visit) -> None:
     assert await store.subscriptions(READER) == [mine]
 
 
+@pytest.mark.both_databases
 async def test_a_reader_finds_their_feeds_and_closes_an_address_that_got_about(here: Visit) -> None:
     await here.subscribed(READER)
     await here.subscribed(OTHER, "ferries")
@@ -262,6 +264,7 @@ async def test_a_reader_finds_their_feeds_and_closes_an_address_that_got_about(h
     assert (await here.client.get(new)).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_less_often_instead_makes_everything_weekly_and_keeps_the_subscription(here: Visit) -> None:
     await here.subscribed()
     leave = await here.link("unsubscribe")
@@ -271,6 +274,7 @@ async def test_less_often_instead_makes_everything_weekly_and_keeps_the_subscrip
     assert (mine.clock.cadence, mine.active) == (Cadence.WEEKLY, True)
 
 
+@pytest.mark.both_databases
 async def test_the_export_holds_what_is_stored_and_no_link(here: Visit) -> None:
     await here.subscribed()
     answer = await here.client.get(f"{await here.link('manage')}/export.json")
@@ -380,6 +384,7 @@ async def test_f115_an_endless_address_and_a_form_of_ten_thousand_fields_are_ref
 # --- open pages -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 async def test_the_archive_finds_papers_by_word_listing_and_day_and_pages_through_them(installation: World) -> None:
     installation.listing("daily")
     installation.pages.put("/daily", text_page(*(f"Fictional Paper Number {n} on Knots" for n in range(60))))
@@ -390,7 +395,7 @@ async def test_the_archive_finds_papers_by_word_listing_and_day_and_pages_throug
         (older,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
         second = await here.client.get(unescape(older))
         assert "Number 34 on" in second.text
-        for nothing in ({"q": "knots%"}, {"listing": "other"}, {"from": "2026-03-03"}, {"to": "2026-03-01"}):
+        for nothing in ({"q": "nots"}, {"listing": "other"}, {"from": "2026-03-03"}, {"to": "2026-03-01"}):
             assert "Nothing here" in (await here.client.get("/papers", params=nothing)).text
         assert "Number 7 on" in (await here.client.get("/papers/8")).text
         for path in ("/papers/99999", "/papers/x", "/papers/²", "/papers/" + "9" * 400):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from notifier.model import Cadence, DigestClock, Subscriber, SubscriberState, Wish, WishId
 from notifier.query import canonical, parse
 from notifier.store import Store
 from notifier.store.wishes import KEPT, MOST_WAITING
 from tests.world import World, text_page
+
+pytestmark = pytest.mark.both_databases
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 READER = "reader@example.org"
