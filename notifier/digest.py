@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from notifier.errors import QueryError
-from notifier.match import marks, united
+from notifier.match import forget_readings, marks, united
 from notifier.model import Digest, DigestEntry, Marks, OutboxId, Paper, QueryId, QueuedMessage
 from notifier.query import Query, parse
 from notifier.verp import Purpose, tagged
@@ -95,6 +95,12 @@ def _rank(entry: DigestEntry) -> tuple[bool, int, float]:
 def _label(typed: str, canonical: str) -> str:
     """What a reader calls a query: as they typed it, but for the sign that stands for everything."""
     return "everything" if canonical == "*" else typed
+
+
+def forget_marks() -> None:
+    """Forget what queries mark in papers, and the papers."""
+    _marks.cache_clear()
+    forget_readings()
 
 
 @lru_cache(MOST_MARKS)

@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from notifier import log
 from notifier.compose import compose
 from notifier.deliver import Relay
-from notifier.digest import Letterhead, digest
+from notifier.digest import Letterhead, digest, forget_marks
 from notifier.errors import AddressError, NotifierError, RelayTrouble, Unwritable
 from notifier.fragments import Fragments
 from notifier.line import Item, Line
@@ -94,6 +94,9 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     finally:
         with contextlib.suppress(Exception):  # they lapse by themselves; what ended the drain says more
             await desk.store.give_places(desk.owner)
+    if not drain.more:  # what the next mails are made of is not in it, and it is a tenth of the program
+        desk.fragments.forget()
+        forget_marks()
     return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
 
 

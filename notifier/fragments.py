@@ -59,6 +59,11 @@ class Fragments:
     frames: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
     phrases: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
 
+    def forget(self) -> None:
+        """Forget every piece: the mails of tomorrow are made of others."""
+        for memory in (self.papers, self.frames, self.phrases):
+            memory.clear()
+
     def shown(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Pair:
         """Return a paper of a digest of `day` in both parts; `form` is "paper" (in full) or "title"."""
         piece = self._piece(entry, form, digest, day)
@@ -153,6 +158,9 @@ class _Memory(Generic[T]):
                 return None
             self.put(key, *found)
         return found[0]
+
+    def clear(self) -> None:
+        self._young, self._old, self._octets = {}, {}, 0
 
     def put(self, key: Hashable, value: T, octets: int) -> None:
         if self._octets + octets > self._half:

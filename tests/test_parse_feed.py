@@ -76,6 +76,12 @@ def seconds(content: str) -> tuple[float, Batch | PageError]:
     return time.process_time() - start, found
 
 
+def test_f040_a_json_feed_of_100_000_items_is_refused_at_once() -> None:
+    took, found = seconds('{"version": "https://jsonfeed.org/version/1.1", "items": [[]' + ", []" * 100_000 + "]}")
+    assert isinstance(found, PageError)
+    assert took < 2
+
+
 @pytest.mark.parametrize(
     "attack",
     [
@@ -83,6 +89,10 @@ def seconds(content: str) -> tuple[float, Batch | PageError]:
         pytest.param("<item>" + "<b>" * 100_000 + "</b>" * 100_000 + "</item>", id="100,000 elements deep"),
         pytest.param(item("x") * 50_000, id="50,000 items"),
         pytest.param("<p/>" * 400_000, id="400,000 tags"),
+        pytest.param("<item>" + "<b></i>" * 50_000 + "</item>", id="50,000 elements that another's end does not close"),
+        pytest.param("<item>" + "<b " * 100_000 + "</item>", id="100,000 tags without an end"),
+        pytest.param("<item>" + "& " * 300_000 + "</item>", id="300,000 bare ampersands"),
+        pytest.param("<p " + 'x="1" ' * 400 + "/>" + ("<p " + 'x="1" ' * 400 + "/>") * 1_000, id="400,000 attributes"),
     ],
 )
 def test_f026_f027_f040_a_feed_that_costs_the_parser_minutes_is_refused_at_once(attack: str) -> None:

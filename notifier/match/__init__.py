@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from notifier.match.explain import Explanation, explain, marks, united
+from notifier.match.explain import Explanation, explain, forget_readings, marks, united
 from notifier.model import Hit, Paper, QueryId
 from notifier.query import Query
 from notifier.query.nodes import Fact, Trending, Upvotes, leaves
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from notifier.match.corpus import Corpus
     from notifier.match.queries import QuerySet
 
-__all__ = ["Corpus", "Explanation", "QuerySet", "explain", "marks", "match", "united", "volatile"]
+__all__ = ["Corpus", "Explanation", "QuerySet", "explain", "forget_readings", "marks", "match", "united", "volatile"]
 
 
 def __getattr__(name: str) -> Any:

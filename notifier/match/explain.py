@@ -16,7 +16,7 @@ from notifier.query import canonical
 from notifier.query.nodes import And, Author, Everything, Fact, Leaf, Not, Or, Query, Scope, Trending, Upvotes
 
 AUTHORS_SHOWN = 5  # names of a long author list that a reason repeats
-READINGS = 32  # papers kept cut into words: about 100 kB each
+READINGS = 64  # papers kept cut into words: about 100 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ def united(each: Iterable[Marks], paper: Paper) -> Marks:
         {name for marks in known for name in marks.authors},
         {name for marks in known for name in marks.categories},
     )
+
+
+def forget_readings() -> None:
+    """Give back what is kept of the papers that were explained or marked last."""
+    _reading.cache_clear()
 
 
 @lru_cache(READINGS)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
 CONNECTIONS = 10  # to PostgreSQL, and as many again in a rush
+CACHE = 1_000  # KiB of pages for each connection; the kernel keeps them too
 PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
 WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their ids, too, and a cursor skips none
 # What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
@@ -271,7 +272,8 @@ def _prepare(engine: Engine) -> None:
     def prepare(connection: DBAPIConnection, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
+                       f"cache_size=-{CACHE}"):  # fmt: skip
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
