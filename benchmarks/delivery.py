@@ -1,7 +1,8 @@
 """Delivery, the whole path: messages a second from owed to settled and durable, beside the usual way and the limit.
 
     python benchmarks/delivery.py [MESSAGES [DELAY_MS]]      the ways in one run, and their ratios
-    python benchmarks/delivery.py --memory MESSAGES          so many due digests through one process, and its peak
+    python benchmarks/delivery.py --memory MESSAGES [FIRST]  so many due digests through one process, or the first of
+                                                             them, and its memory on the way
 
 Every way sends one message to each reader into a fresh `smtp-sink` (Debian: postfix) on loopback, each in a process of
 its own, one after the other. "notifier" claims, composes, marks in doubt, sends and settles, every mark committed to a
@@ -24,7 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -35,10 +37,11 @@ from jinja2 import Environment
 from sqlalchemy import insert, select
 
 from notifier import log
-from notifier.deliver import relay
+from notifier.deliver import Relay, relay
 from notifier.digest import Letterhead
 from notifier.drain import Desk, drain_outbox
 from notifier.fragments import Fragments
+from notifier.model import Envelope, Reply
 from notifier.pipeline import queue_digests
 from notifier.store import Store, open_store, schema
 from notifier.store.engine import execute_rows
@@ -122,8 +125,12 @@ def rendered(number: int, page: object) -> EmailMessage:
 # --- the ways ---------------------------------------------------------------------------------------------------------
 
 
-async def notifier(messages: int, port: int, folder: Path, *, ready: bool = False) -> dict[str, float]:
-    """Queue and drain; return the seconds of both. With `ready` the messages have their bytes already."""
+async def notifier(messages: int, port: int, folder: Path, *, ready: bool = False, first: int = 0) -> dict[str, float]:
+    """Queue and drain; return the seconds of both. With `ready` the messages have their bytes already.
+
+    With `first` it stops when that many are sent.
+    """
+    stop = asyncio.Event()
     log.setup(level=40)
     async with open_store(f"sqlite:///{folder}/bench.db") as store:
         await fill(store, messages)
@@ -147,15 +154,39 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
                 await execute_rows(connection, insert(schema.content), columns, [(number, content) for number in ids])
         started = time.perf_counter()
         sent = 0
+        if first:
+            desk = replace(desk, relay=Counted(sending, first, stop))
         while True:
-            drained = await drain_outbox(desk)
+            drained = await drain_outbox(desk, stop)
             sent += sum(drained.states.values())
             if not drained.more:
                 break
         ended = time.perf_counter()
         await sending.close()
-        assert sent == messages, drained
+        assert sent >= (first or messages), drained
     return {"queue": queued - began, "seconds": ended - started}
+
+
+class Counted:
+    """A relay that says stop when it has taken so many messages."""
+
+    def __init__(self, relay: Relay, most: int, stop: asyncio.Event) -> None:
+        self.relay, self.most, self.stop = relay, most, stop
+        self.places = relay.places
+
+    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+        """Offer it."""
+        reply = await self.relay.offer(envelope, in_doubt)
+        self.most -= 1
+        if self.most % 1000 == 0 and self.most > 0:
+            print(f"{self.most:,} to go, peak {peak():.0f} MB", file=sys.stderr, flush=True)
+        if self.most <= 0:
+            self.stop.set()
+        return reply
+
+    async def close(self) -> None:
+        """Take leave."""
+        await self.relay.close()
 
 
 def usual(messages: int, port: int, *, reuse: bool) -> float:
@@ -276,13 +307,17 @@ def main(messages: int, delay: float) -> None:
             print(f"{ours} / {other}: {rates[ours] / rates[other]:.2f}")
 
 
-def memory(messages: int) -> None:
-    """Print the rate and the peak of memory for many due digests that have their bytes already."""
-    with sink(0) as port:
-        told = one_way("ready", messages, port)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    spans = f"queued in {told['queue']:.0f} s, sent in {told['seconds']:.0f} s"
-    print(f"{messages:,} due digests: {spans}, peak {peak:.0f} MB")
+def memory(messages: int, first: int) -> None:
+    """Print the rate and the peak of memory for many due digests, of which the first are sent."""
+    with sink(0) as port, tempfile.TemporaryDirectory() as folder:
+        told = asyncio.run(notifier(messages, port, Path(folder), first=first))
+    spans = f"queued in {told['queue']:.0f} s, {first:,} sent in {told['seconds']:.0f} s"
+    print(f"{messages:,} due digests: {spans}, peak {peak():.0f} MB")
+
+
+def peak() -> float:
+    """Return the most memory that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
@@ -292,6 +327,6 @@ if __name__ == "__main__":
     elif words[:1] == ["--proxy"]:
         asyncio.run(proxy(int(words[1]), int(words[2]), float(words[3])))
     elif words[:1] == ["--memory"]:
-        memory(int(words[1]))
+        memory(int(words[1]), int(words[2]) if words[2:] else int(words[1]))
     else:
         main(int(words[0]) if words else 2000, float(words[1]) / 1000 if words[1:] else 0.0)
