@@ -8,6 +8,7 @@ takes nothing loses lines and never holds up the program. Whoever counts events 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import logging
 import os
@@ -65,6 +66,9 @@ def _field(name: str, value: str) -> bytes:
     if b"\n" not in encoded:
         return name.encode() + b"=" + encoded + b"\n"
     return name.encode() + b"\n" + len(encoded).to_bytes(8, "little") + encoded + b"\n"
+
+
+codecs.lookup("unicode_escape")  # loaded now: later there may be no file descriptor for it
 
 
 def setup(level: int = logging.INFO) -> None:
@@ -240,6 +244,11 @@ def unwell(troubles: Iterable[str]) -> None:
 
 def well_again() -> None:
     _event(logging.INFO, "well_again")
+
+
+def loop_trouble(words: str, fault: BaseException) -> None:
+    """The event loop met an error of the system, such as no descriptor for a new connection."""
+    _event(logging.ERROR, "loop_trouble", reason=f"{words}: {fault}")
 
 
 def unwritable(reason: str) -> None:

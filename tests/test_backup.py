@@ -8,11 +8,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from notifier.daemon.steps import prune
 from notifier.errors import StoreError
 from notifier.store import backup
 from notifier.store.migrate import known
@@ -188,6 +190,21 @@ async def test_a_restore_is_refused_while_the_program_runs(installation: World) 
     async with installation.opened():
         copy = backup.back_up(installation.folder / "notifier.db", installation.folder / "copy.db", installation.now)
         assert cli(installation, "restore", str(copy)).returncode == 75
+
+
+async def test_f078_a_log_that_a_long_reader_let_grow_is_cut_short_afterwards(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    log = installation.folder / "notifier.db-wal"
+    async with installation.opened() as running:
+        with closing(sqlite3.connect(installation.folder / "notifier.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM poll").fetchall()
+            for _ in range(3):
+                await running.store.ensure_writable(installation.now)
+            await prune(running.store, timedelta(days=90), installation.now)
+            assert log.stat().st_size > 0, "it is needed"
+        await prune(running.store, timedelta(days=90), installation.now)
+        assert log.stat().st_size == 0
 
 
 async def test_pruning_deletes_dull_polls_and_nothing_becomes_news_twice(installation: World) -> None:

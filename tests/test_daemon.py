@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -115,6 +119,33 @@ async def test_p25_a_configuration_that_cannot_be_used_is_exit_code_78(installat
     _, errors = await started.communicate()
     assert started.returncode == 78
     assert b"web.lissten: there is no such option; did you mean listen?" in errors
+
+
+async def test_f099_with_few_open_files_it_refuses_what_is_new_and_serves_again(installation: World) -> None:
+    installation.reachable()
+    site = urllib.parse.urlsplit(installation.config.base_url)
+    assert site.port
+    limited = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'ulimit -n 48; exec "$0" -m notifier run --config config.toml', sys.executable,
+        cwd=installation.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        await until_it_says(limited, b"feed_written")
+        crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(100)]
+        for each in crowd:
+            each.close()
+        url = f"{installation.config.base_url}/healthz"
+        answer = 0
+        async with asyncio.timeout(60):
+            while answer != 200:
+                with contextlib.suppress(OSError):  # what is new may be refused
+                    answer = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=10).status)
+        assert limited.returncode is None
+    finally:
+        limited.terminate()
+        said, _ = await limited.communicate()
+    assert limited.returncode == 0
+    assert said.count(b"\n") < 1_000, "it says so, and not for each connection"
 
 
 async def test_f103_without_home_terminal_locale_or_umask_it_works_and_its_files_are_its_owners_alone(

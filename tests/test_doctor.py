@@ -165,6 +165,20 @@ async def test_f075_a_damaged_database_is_red_and_a_whole_one_green(installation
     assert "notifier restore" in found.words
 
 
+def test_f076_a_database_on_a_network_disk_is_red(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    here = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+    mounts.write_text(here)
+    found = host.filesystem(tmp_path, mounts)
+    assert found is not None
+    assert (found.level, "(ext4)" in found.words) == (Level.GREEN, True)
+    mounts.write_text(f"{here}40 22 0:44 / {tmp_path} rw - nfs4 files.example:/home rw\n")
+    found = host.filesystem(tmp_path, mounts)
+    assert found is not None
+    assert (found.level, "nfs4" in found.words) == (Level.RED, True)
+    assert host.filesystem(tmp_path, tmp_path / "none") is None
+
+
 def test_f091_old_zones_are_yellow() -> None:
     assert host.zones("Europe/Berlin", START).level is Level.GREEN
     assert host.zones("Europe/Berlin", START + timedelta(days=4000)).level is Level.YELLOW

@@ -7,6 +7,7 @@ regular expressions (tests/replay.py), never by the program's parsers.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sqlite3
@@ -35,11 +36,10 @@ QUIET = timedelta(hours=12)  # between two looks when nothing new comes any more
 AFTERWARDS = 8  # days, for the last weekly digests
 SETTLED = 3  # days after which memory may have grown to what it is
 MOST_GROWTH = 1.10
-FIRST = date(2026, 4, 17)
+FIRST = date(2026, 4, 20)  # a Monday: a run that begins with a weekend has not begun to work on its third day
 WORDS = ["segmentation", "diffusion", "video", "reasoning", "robot", "benchmark", "agent", "retrieval"]
 ZONES = ["UTC", "Europe/Berlin", "America/Los_Angeles", "Asia/Tokyo", "Australia/Adelaide"]
 EVERYTHING = 97  # every so manieth reader wants everything
-TOKEN = re.compile(r"\d{4}\.\d{4,5}")
 
 
 def query(reader: int) -> str:
@@ -67,8 +67,8 @@ def _api(captures: Path) -> Iterator[Snapshot]:
     for name, content in packed(captures / "captures/hf-daily-api/2024-05-27_to_2026-05-29.tar.xz"):
         day = date.fromisoformat(Path(name).stem)
         if day >= FIRST:
-            items = re.split(r'(?="paper": ?\{"id": ?")', content.decode())[1:]
-            texts = {TOKEN.search(item)[0]: item.encode().decode("unicode_escape", "replace") for item in items}  # type: ignore[index]
+            items = [item["paper"] for item in json.loads(content)]
+            texts = {item["id"]: f"{item['title']} {item['summary']}" for item in items}
             yield Snapshot(datetime.combine(day, API_HOUR), API, content, texts, dict.fromkeys(texts, "listed"))
 
 
@@ -105,8 +105,8 @@ async def test_g1_g2_a_month_misses_nothing_doubles_nothing_and_holds_no_more_me
     days = " ".join(f"{each / 1024:.0f}" for each in memory)
     tell(f"{DAYS} days, {READERS} readers: {took:.0f} s, {speed:.0f} times as fast; {len(server.copies)} mails")
     tell(f"MiB at the end of each day: {days}")
-    assert memory[DAYS - 1] <= memory[SETTLED - 1] * MOST_GROWTH
     check(installation.folder / "notifier.db", pages, server)
+    assert memory[DAYS - 1] <= memory[SETTLED - 1] * MOST_GROWTH
 
 
 async def lived_through(installation: World, pages: list[Snapshot], shown: list[date]) -> list[int]:
@@ -170,4 +170,6 @@ def check(database: Path, pages: list[Snapshot], server: Sink) -> None:
 
 
 def holds(word: str, text: str) -> bool:
-    return re.search(rf"(?<![^\W_]){word}(s|es)?(?![^\W_])", text, re.IGNORECASE) is not None
+    """Tell by regular expression whether a word is in a text, as TeX would print it."""
+    plain = re.sub(r"\\(?:text\w+|emph)\{([^{}]*)\}", r"\1", text)
+    return re.search(rf"(?<![^\W_]){word}(s|es)?(?![^\W_])", plain, re.IGNORECASE) is not None

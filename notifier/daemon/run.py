@@ -22,6 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from notifier import __version__, log
 from notifier.config import Config
 from notifier.daemon import notify
+from notifier.daemon.limits import LoopTrouble, many_files
 from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
@@ -63,7 +64,9 @@ async def run(config: Config, reread: Callable[[], Config], part: Part = ALL) ->
     Raises as `opened` does, OSError for the port, and whatever ended a step that may not end.
     """
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the log
+    many_files()
     told = Told(stop=on_signals())
+    asyncio.get_running_loop().set_exception_handler(LoopTrouble())
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.reload.set)
     given = notify.inherited()
     listening = (given or [listener(config.web.listen)]) if part.site else []
@@ -135,7 +138,7 @@ async def _serve(
     serving = server(running, _monitor(running, watched, metrics), warm=True)
     log.heard.append(metrics.hear)
     work = [
-        asyncio.create_task(_forever(*each, stop, watched.unwritable), name=each[0].name)
+        asyncio.create_task(ring_forever(*each, stop, watched.unwritable), name=each[0].name)
         for each in zip(all_steps, bells, pulses, strict=True)
     ]
     if part.site:
@@ -206,7 +209,7 @@ def _wake(scheduler: AsyncIOScheduler, now: datetime) -> None:
             job.modify(next_run_time=now)
 
 
-async def _forever(
+async def ring_forever(
     step: Step, bell: asyncio.Event, pulse: Pulse, stop: asyncio.Event, unwritable: Callable[[], str]
 ) -> None:
     """Do the step at every ring until told to stop; a step that fails is logged and tried at the next ring.
@@ -236,7 +239,14 @@ async def _ring(bell: asyncio.Event, pulse: Pulse) -> None:
 
 
 async def _says(running: Running, told: Told) -> str:
-    """Say how things stand, for `systemctl status`."""
+    """Say how things stand, for `systemctl status`; a database that does not answer just now ends nothing."""
+    try:
+        return await _stands(running, told)
+    except Exception:  # the watch asks the database, and says what is wrong with it
+        return "running"
+
+
+async def _stands(running: Running, told: Told) -> str:
     polled = max(await running.store.listing_states(), key=lambda state: state.polled_at, default=None)
     depth = await running.store.depth()
     waiting = sum(depth.get(state, 0) for state in WAITING)

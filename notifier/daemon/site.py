@@ -68,7 +68,7 @@ def server(running: Running, monitor: Monitor | None = None, *, warm: bool = Fal
     host, port = _split(running.config.web.listen)
     shown = site(running, monitor)
     options = uvicorn.Config(
-        application(shown), host=host, port=port, log_config=None, access_log=False, lifespan="off",
+        application(shown), host=host, port=port, backlog=BACKLOG, log_config=None, access_log=False, lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=int(STOP_GRACE), proxy_headers=False,
         http=quick(shown), ws="none",
     )  # fmt: skip

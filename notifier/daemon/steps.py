@@ -214,8 +214,9 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
 
 
 async def prune(store: Store, polls: timedelta, now: datetime) -> int:
-    """Delete what is kept no longer; return how many rows there were."""
+    """Delete what is kept no longer, and cut the database's log short; return how many rows there were."""
     count = await store.prune_polls(now, polls)
     await store.forget_hosts(now)
+    await store.shorten_log()
     log.pruned(count)
     return count

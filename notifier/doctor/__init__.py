@@ -78,6 +78,8 @@ async def examine(patient: Patient, client: Client, worker: Worker, asking: Reso
 def _machine(patient: Patient, now: datetime) -> list[Finding]:
     found = [host.clock(), host.zones(patient.timezone, now), host.space(patient.folder)]
     if patient.database is not None:
+        kind = host.filesystem(patient.folder)
+        found += [kind] if kind else []
         found.append(host.database(patient.database, patient.head))
     broken = rehearse(patient.templates) if patient.templates else []
     found += [red("templates", str(fault)) for fault in broken]

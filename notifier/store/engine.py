@@ -168,6 +168,12 @@ class Database:
         self.unwritable = f"{self.place} cannot be written: {reason}"
         return Unwritable(self.unwritable)
 
+    @asynccontextmanager
+    async def outside(self) -> AsyncIterator[AsyncConnection]:
+        """A connection without a transaction, for what cannot be in one."""
+        async with self._writer, self._engine.connect() as plain:
+            yield await plain.execution_options(isolation_level="AUTOCOMMIT")
+
     @property
     def place(self) -> str:
         """Where the database is, for people; a password in its URL is hidden."""

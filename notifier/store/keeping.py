@@ -89,6 +89,12 @@ class Keeping:
                 bounces={row[0]: row[1] for row in await connection.execute(kinds)},
             )
 
+    async def shorten_log(self) -> None:
+        """Bring SQLite's write-ahead log into the database and cut it short, if no other program reads from it."""
+        if self._database.is_sqlite:
+            async with self._database.outside() as connection:
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def prune_polls(self, now: datetime, after: timedelta) -> int:
         """Delete polls that brought nothing and are older than `after`; return how many there were.
 
