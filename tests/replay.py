@@ -6,9 +6,9 @@ of the program: it is the truth that tests compare the program with.
     python -m tests.replay CONFIG
 
 opens the installation of a configuration and reads lines `NAME<tab>INSTANT` from standard input: it polls that listing
-at that time, sends and publishes what is due after every ROUND polls, and answers `OUTCOME<tab>NEW<tab>PEAK`, its peak
-of resident memory so far in MiB. At the end of its input it prints that and the peak of its parser:
-`peak<tab>SELF<tab>PARSER`.
+at that time, sends and publishes what is due after every ROUND polls or MANY papers, and answers
+`OUTCOME<tab>NEW<tab>PEAK`, its peak of resident memory so far in MiB. At the end of its input it prints that and the
+peak of its parser: `peak<tab>SELF<tab>PARSER`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from notifier.daemon.steps import steps
 API, JSON_FEED, ARXIV = "api/daily_papers", "daily.json", "cs.CV.rss"
 API_HOUR, ARXIV_HOUR = time(8, 17, tzinfo=UTC), time(4, 0, tzinfo=UTC)  # when a day was captured; when it is published
 
-ROUND = 3  # polls
+ROUND, MANY = 3, 100  # polls; new papers, which are sent at once: the daemon sends within seconds of every poll
 
 _ID = r"\d{4}\.\d{4,5}"
 
@@ -114,7 +114,7 @@ async def replay(config: Path) -> None:
             name, at = line.split("\t")
             now[0] = datetime.fromisoformat(at.strip())
             poll = await pipeline.poll(listings[name], running.intake, now[0])
-            if count % ROUND == 0:
+            if count % ROUND == 0 or poll.new > MANY:
                 await send()
             parser = max([parser, *map(peak, children())])
             print(poll.outcome, poll.new, peak(), sep="\t", flush=True)
