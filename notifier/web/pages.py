@@ -16,7 +16,7 @@ from notifier.store.archive import Sought
 from notifier.web import shown
 from notifier.web.forms import LONGEST, Problem, query_of
 from notifier.web.recent import DAYS, Busy
-from notifier.web.render import beside, page, public
+from notifier.web.render import beside, public
 from notifier.web.site import Site, site_of
 
 FEED = "/feeds/all.atom"
@@ -159,20 +159,23 @@ async def papers(request: Request) -> Response:
 async def paper(request: Request) -> Response:
     """One paper, with where and when it was seen."""
     site, text = site_of(request), request.path_params["paper"]
-    stored = (
-        await site.store.paper(PaperId(int(text))) if text.isascii() and text.isdigit() and len(text) < 16 else None
-    )
-    if stored is None:
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise HTTPException(404)
-    trace = await site.store.trace(stored.paper_id, None)
-    values = {
-        "paper": {**present.paper(stored.paper), "page_url": ""},
-        "sightings": [
-            {"listing": present.clean(each.listing, 100), "at": present.instant(each.polled_at)}
-            for each in trace.sightings
-        ],
-    }
-    return await page(request, "paper", values, {"cache-control": "no-cache"})
+
+    async def gather() -> dict[str, object]:
+        stored = await site.store.paper(PaperId(int(text)))
+        if stored is None:
+            raise HTTPException(404)
+        trace = await site.store.trace(stored.paper_id, None)
+        return {
+            "paper": {**present.paper(stored.paper), "page_url": ""},
+            "sightings": [
+                {"listing": present.clean(each.listing, 100), "at": present.instant(each.polled_at)}
+                for each in trace.sightings
+            ],
+        }
+
+    return await public(request, "paper", gather)
 
 
 async def style(request: Request) -> Response:
