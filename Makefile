@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loads
 AXE_VERSION := 4.10.3
 AXE := build/node_modules/axe-core/axe.min.js
 
-.PHONY: help demo test test-fast torture systemd-test soak check format lint types counterparts constraints bench-match bench-delivery bench-parse bench-web clean
+.PHONY: help demo test test-fast torture torture-workers systemd-test soak check format lint types counterparts constraints bench-match bench-delivery bench-parse bench-web clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,12 @@ test-fast: $(READY) counterparts ## the tests without the slow ones
 
 torture: $(READY) ## kill the program, cut its power, fill its disk at random moments: make torture KILLS=5000 CUTS=100 FULL=100
 	KILLS=$(or $(KILLS),200) CUTS=$(or $(CUTS),6) FULL=$(or $(FULL),8) $(BIN)/pytest tests/test_torture.py --timeout 0 -rs
+
+torture-workers: $(READY) ## kill workers, crash PostgreSQL, cut a network, as root: make torture-workers DIGESTS=100000 WORKERS=8
+	DIGESTS=$(or $(DIGESTS),100000) WORKERS=$(or $(WORKERS),8) CUT=$(or $(CUT),60) $(BIN)/pytest tests/test_worker_torture.py --timeout 0 -s -p no:xdist
+
+bench-scaling: $(READY) ## PostgreSQL beside SQLite, and 1 to 8 workers (needs Debian's postfix): make bench-scaling WHAT=path
+	$(BIN)/python benchmarks/scaling.py $(or $(WHAT),path)
 
 systemd-test: $(READY) ## the service under a real systemd, as root: make systemd-test CUTS=10 cuts the power ten times
 	CUTS=$(or $(CUTS),3) $(BIN)/pytest tests/test_systemd.py --timeout 0 -rs -s

@@ -22,6 +22,7 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
@@ -31,6 +32,7 @@ from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Column,
     ColumnElement,
     Engine,
@@ -45,11 +47,13 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from notifier.errors import DatabaseInUse, StoreError, Unwritable
 from notifier.files import own_as_folder
@@ -71,14 +75,17 @@ CONNECT: Mapping[str, int | None] = {
     "prepare_threshold": None, "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
     "keepalives_count": 3, "tcp_user_timeout": 25_000,
 }  # fmt: skip
-# A writer that is cut off from PostgreSQL in the middle holds its locks for this long and no longer. It is said in each
-# transaction, because a session may be another's next time (PgBouncer).
+RESTED = 1.0  # seconds after which a connection is asked whether it is alive before it is used
+# A writer that is cut off from PostgreSQL in the middle holds its locks for this long and no longer. The session is
+# told so at its start; a transaction beside which nobody may write says it again, as PgBouncer may give it another.
 LONGEST_PAUSE = "20s"
 TRIES = 4  # of a transaction that waits for another which waits for it
 UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
 NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of PostgreSQL
-_PAUSE = func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true())
-_BESIDE, _ALONE = select(_PAUSE), select(_PAUSE, func.pg_advisory_xact_lock(WRITER_LOCK))
+_ALONE = select(
+    func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true()),
+    func.pg_advisory_xact_lock(WRITER_LOCK),
+)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -138,8 +145,8 @@ class Database:
                 async with self._engine.connect() as plain:
                     connection = await plain.execution_options(writes=True)
                     async with connection.begin():
-                        if not self.is_sqlite:
-                            await connection.execute(_ALONE if alone else _BESIDE)
+                        if alone and not self.is_sqlite:
+                            await connection.execute(_ALONE)
                         yield connection
             except DBAPIError as trouble:
                 raise self._explained(trouble) from None
@@ -233,7 +240,13 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 async def execute_rows(
     connection: AsyncConnection, statement: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
 ) -> None:
-    """Execute a statement for many plain rows, whose values are in the order of `columns`."""
+    """Execute an INSERT for many plain rows, whose values are in the order of `columns`; JSON is text already.
+
+    PostgreSQL takes them as arrays, in which a primary key may be once only.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_from_arrays(statement, columns, rows))
+        return
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
     place = {name: number for number, name in enumerate(columns)}
     if compiled.positiontup is None:
@@ -244,6 +257,16 @@ async def execute_rows(
     else:
         order = [place[name] for name in compiled.positiontup]
         await connection.exec_driver_sql(str(compiled), [tuple(row[number] for number in order) for row in rows])
+
+
+def _from_arrays(statement: Insert, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> Insert:
+    table = cast("Table", statement.table)
+    types = [table.c[name].type for name in columns]
+    plain = [Text() if isinstance(kind, JSON) else kind for kind in types]
+    values = [literal(list(column), ARRAY(kind)) for kind, column in zip(plain, zip(*rows, strict=True), strict=True)]
+    given = func.unnest(*values).table_valued(*columns, name="given").render_derived()
+    picked = [sql_cast(given.c[name], kind) for name, kind in zip(columns, types, strict=True)]
+    return statement.from_select(list(columns), select(*picked))
 
 
 def _why_unwritable(fault: BaseException | None) -> str:
@@ -347,13 +370,37 @@ def _at_once(work: Coroutine[Any, Any, T]) -> T:
 
 def _postgresql(url: URL) -> AsyncEngine:
     try:
-        return create_async_engine(
+        engine = create_async_engine(
             url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,  # they hold addresses
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS,
-            pool_pre_ping=True,  # a restarted server is not an error of the next transaction
             connect_args=dict(CONNECT),
         )
     except ModuleNotFoundError as missing:
         raise StoreError(f"PostgreSQL needs {missing.name}: install paper-notifier[postgres]") from None
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_PAUSE}'")
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def rest(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["rested"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def awake(connection: DBAPIConnection, record: ConnectionPoolEntry, _fairy: Any) -> None:
+        """See that a connection that rested is alive: a restarted server is not an error of the next transaction."""
+        if time.monotonic() - record.info.get("rested", time.monotonic()) < RESTED:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            alive = False
+        if not alive:
+            raise DisconnectionError
+
+    return engine

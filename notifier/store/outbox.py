@@ -294,8 +294,9 @@ _SENT = (
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
     """Mark claimed messages in doubt; return which were still ours."""
     marked = set[int]()
-    for owner, until in {(mark.owner, mark.lease_until) for mark in marks}:
-        ids = [mark.outbox_id for mark in marks if (mark.owner, mark.lease_until) == (owner, until)]
+    for owner in {mark.owner for mark in marks}:
+        ids = [mark.outbox_id for mark in marks if mark.owner == owner]
+        until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
         moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
         marked |= set(moved.scalars())
     return marked

@@ -1,0 +1,350 @@
+"""Scaling: what PostgreSQL and more workers cost and bring, beside SQLite and one process, on this machine.
+
+    python benchmarks/scaling.py path [MESSAGES]       claim to settle, one process: PostgreSQL beside SQLite
+    python benchmarks/scaling.py workers [MESSAGES]    1, 2, 4, 8 `notifier worker`s: messages a second, whose time
+    python benchmarks/scaling.py jobs                  the cost of a job beside that of the 500 messages it sends
+    python benchmarks/scaling.py seen [PAPERS [KEYS]]  which of a page's keys were seen, PostgreSQL beside SQLite
+    python benchmarks/scaling.py match [QUERIES]       one batch against shards, and storing the hits
+
+Both databases are on this machine's disk with every commit synced (SQLite WAL with synchronous=FULL, PostgreSQL as it
+comes). The relay is Debian's `smtp-sink`, in a process of its own. Databases are made anew and thrown away.
+"""
+# ruff: noqa: E501  statements are easier to read on one line
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from sqlalchemy import insert, select, text
+
+from benchmarks.delivery import ABSTRACT, CONNECTIONS, PAPERS, QUERIES, address, sink, title
+from notifier import log
+from notifier.deliver import relay
+from notifier.digest import Letterhead
+from notifier.drain import Desk, drain_outbox
+from notifier.fragments import Fragments
+from notifier.intake import Queries, match_shard
+from notifier.model import Change, ChangeKind, Paper, PaperId, PollId, QueryId
+from notifier.pipeline import queue_digests
+from notifier.store import Store, open_store, schema
+from notifier.store.jobs import BATCH, Call
+from notifier.store.shards import SHARD, Shard
+from notifier.templates import Templates
+from tests.servers.postgres import Cluster, cluster
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def fill(store: Store, readers: int) -> None:
+    """Put papers, queries and readers into an empty database: every reader is owed half of the papers."""
+    poll = {"listing": "daily", "polled_at": NOW, "outcome": "fresh", "reason": "", "day_text": "", "read": 0, "new": 0}
+    paper = {
+        "poll_id": 2, "news_poll_id": 2, "counted": True, "seen_at": NOW, "changed_at": NOW, "source": "test",
+        "title_tex": "", "abstract": ABSTRACT, "abstract_tex": "", "authors": ["A. Author", "B. Writer"],
+        "categories": ["cs.CL"], "withdrawn": False,
+    }  # fmt: skip
+    async with store._database.write() as connection:
+        await connection.execute(insert(schema.poll), [poll] * 2)
+        for n in range(PAPERS):
+            own = {"guid": f"urn:{n}", "source_key": str(n), "title": title(n), "url": f"https://papers.example/{n}"}
+            await connection.execute(insert(schema.paper), paper | own)
+        await connection.execute(insert(schema.query), [{"canonical": f"graph OR word{n}"} for n in range(QUERIES)])
+        hits = [(q + 1, p + 1) for q in range(QUERIES) for p in range(PAPERS) if (q + p) % 2]
+        rows = [{"query_id": q, "paper_id": p, "edition": 0, "kind": "new", "poll_id": 2} for q, p in hits]
+        await connection.execute(insert(schema.hit), rows)
+        people = {"state": "confirmed", "since": NOW, "bounce_score": 0.0, "health": ""}
+        mine = {
+            "label": "graph", "cadence": "immediate", "at": NOW.time(), "weekday": 0, "timezone": "UTC",
+            "versions": "new", "quiet": "nothing", "began": 1, "cursor": 1, "active": True, "origin": "cli",
+        }  # fmt: skip
+        for start in range(0, readers, 5_000):
+            some = range(start, min(readers, start + 5_000))
+            new = [people | {"email": address(n), "token": f"{n:040x}", "feed": f"f{n:039x}"} for n in some]
+            await connection.execute(insert(schema.subscriber), new)
+            new = [mine | {"subscriber_id": n + 1, "query_id": n % QUERIES + 1, "feed": f"s{n:039x}"} for n in some]
+            await connection.execute(insert(schema.subscription), new)
+
+
+# --- claim to settle --------------------------------------------------------------------------------------------------
+
+
+async def path(url: str, messages: int, port: int) -> tuple[float, float]:
+    """Queue and drain in this process; return messages a second of each."""
+    async with open_store(url) as store:
+        await fill(store, messages)
+        head = Letterhead(
+            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
+        )
+        sending, templates = relay(f"smtp://127.0.0.1:{port}", connections=CONNECTIONS), Templates()
+        desk = Desk(
+            store=store, relay=sending, templates=templates, fragments=Fragments(templates), head=head,
+            owner="bench:1", resend=True, clock=lambda: NOW,
+        )  # fmt: skip
+        began = time.perf_counter()
+        await queue_digests(store, head, NOW)
+        queued, sent = time.perf_counter(), 0
+        while sent < messages:
+            sent += sum((await drain_outbox(desk, most=BATCH)).states.values())
+        ended = time.perf_counter()
+        await sending.close()
+    return messages / (queued - began), messages / (ended - queued)
+
+
+def compare_paths(postgres: Cluster, folder: Path, messages: int) -> None:
+    """Print both, measured in turn, twice."""
+    rates: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
+    for turn in range(2):
+        for name in rates:
+            url = f"sqlite:///{folder}/{turn}.db" if name == "sqlite" else postgres.database()
+            with sink(0) as port:
+                queued, sent = asyncio.run(path(url, messages, port))
+            rates[name].append(sent)
+            print(f"{name:12}{queued:10,.0f} queued/s{sent:10,.0f} sent/s", flush=True)
+    print(f"postgresql / sqlite, claim to settle: {max(rates['postgresql']) / max(rates['sqlite']):.2f}")
+
+
+# --- workers ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Processor seconds by who spent them."""
+
+    workers: float
+    postgres: float
+    relay: float
+
+
+def spent(workers: Sequence[subprocess.Popen[bytes]], postgres: Cluster) -> Spent:
+    """Return what these processes have spent so far; the short-lived ones of PostgreSQL included."""
+    first = int((postgres.folder / "cluster" / "postmaster.pid").read_text().split()[0])
+    sinks = [
+        int(each)
+        for each in subprocess.run(["pgrep", "-x", "smtp-sink"], capture_output=True, text=True).stdout.split()
+    ]
+    return Spent(
+        workers=sum(_seconds(each.pid) for each in workers),
+        postgres=_seconds(first) + sum(_seconds(child) for child in _children(first)),
+        relay=sum(map(_seconds, sinks)),
+    )
+
+
+def _children(process: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process)], capture_output=True, text=True)
+    return [int(each) for each in found.stdout.split()]
+
+
+def _seconds(process: int) -> float:
+    """Return the processor time of a process and of its children that ended."""
+    try:
+        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, words[11:15])) / TICKS
+
+
+def workers(postgres: Cluster, folder: Path, messages: int) -> None:
+    """Print the rate for each number of workers, from the first message that is sent to the last."""
+    print(f"{'workers':>8}{'sent/s':>10}{'busy cores: workers':>22}{'postgresql':>12}{'relay':>8}")
+    for count in (1, 2, 4, 8):
+        url = postgres.database()
+        asyncio.run(_filled(url, messages))
+        with sink(0) as port:
+            config = folder / "config.toml"
+            config.write_text(
+                f'contact = "ops@example.org"\ndatabase = "{url}"\n[mail]\nfrom = "Papers <papers@example.org>"\n'
+                f'relay = "smtp://127.0.0.1:{port}"\nstarttls = "never"\nconnections = {CONNECTIONS}\n'
+            )
+            command = [sys.executable, "-m", "notifier", "worker", "--roles", "send", "--config", str(config)]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            running = [subprocess.Popen(command, **quiet) for _ in range(count)]  # type: ignore[call-overload]
+            try:
+                rate, used, seconds = asyncio.run(_watched(url, messages, partial(spent, running, postgres)))
+            finally:
+                for each in running:
+                    each.kill()
+                    each.wait()
+        busy = f"{used.workers / seconds:22.2f}{used.postgres / seconds:12.2f}{used.relay / seconds:8.2f}"
+        print(f"{count:8}{rate:10,.0f}{busy}", flush=True)
+
+
+async def _filled(url: str, messages: int) -> None:
+    """Fill a database, so that everything is due but nothing is queued."""
+    async with open_store(url) as store:
+        await fill(store, messages)
+
+
+async def _watched(url: str, messages: int, look) -> tuple[float, Spent, float]:  # type: ignore[no-untyped-def]
+    """Wait until all is sent; measured from a tenth of it to nine tenths, when every worker is up."""
+    marks: list[tuple[float, int, Spent]] = []
+    async with open_store(url) as store:
+        while True:
+            async with store._database.read() as connection:
+                sent = await connection.scalar(text("SELECT count(*) FROM message WHERE state = 'sent'")) or 0
+            if sent >= messages / 10 and not marks:
+                marks.append((time.perf_counter(), sent, look()))
+            if sent >= messages * 9 / 10:
+                marks.append((time.perf_counter(), sent, look()))
+                break
+            await asyncio.sleep(0.2)
+    (began, first, before), (ended, last, after) = marks
+    used = Spent(after.workers - before.workers, after.postgres - before.postgres, after.relay - before.relay)
+    return (last - first) / (ended - began), used, ended - began
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------------
+
+
+async def jobs(url: str, rate: float) -> None:
+    """Print what calling, fetching and ending a job costs beside a batch of messages at `rate`."""
+    from notifier.worker.tables import prepare
+
+    times = 300
+    async with open_store(url) as store:
+        await prepare(store)
+        async with store._database.write(alone=False) as connection:
+            await connection.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
+        began = time.perf_counter()
+        for number in range(times):
+            await store.call_workers([Call(queue="send", task="send", key=f"send {number}")])
+            async with store._database.write(alone=False) as connection:
+                fetched = "SELECT id FROM procrastinate_fetch_job_v2(ARRAY['send']::varchar[], 1)"
+                job = await connection.scalar(text(fetched))
+            async with store._database.write(alone=False) as connection:
+                await connection.execute(
+                    text("SELECT procrastinate_finish_job_v1(:id, 'succeeded', true)"), {"id": job}
+                )
+        each = (time.perf_counter() - began) / times
+    batch = BATCH / rate
+    print(f"a job: {each * 1000:.1f} ms; {BATCH} messages at {rate:,.0f}/s: {batch:.2f} s; overhead {each / batch:.2%}")
+
+
+# --- seen -------------------------------------------------------------------------------------------------------------
+
+
+def seen(postgres: Cluster, folder: Path, papers: int, keys: int) -> None:
+    """Print how long it takes to say which keys of a page were seen, half of those asked for being new."""
+    import sqlite3
+
+    import psycopg
+
+    print(f"{papers:,} papers, {keys:,} keys of a page")
+    url, file = postgres.database(), folder / "seen.db"
+    asyncio.run(_filled(url, 1))
+    asyncio.run(_filled(f"sqlite:///{file}", 1))
+    columns = "guid, poll_id, counted, seen_at, changed_at, source, source_key, title, title_tex, abstract, abstract_tex, url, authors, categories, withdrawn"
+    values = "'p' || n, 1, {true}, '2026-03-01 00:00:00', '2026-03-01 00:00:00', 't', 'k' || n, 'A Fictional Title', '', '', '', '', '[]', '[]', {false}"
+    with sqlite3.connect(file) as database:
+        rows = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {papers}) "
+        database.execute(f"{rows} INSERT INTO paper ({columns}) SELECT {values.format(true=1, false=0)} FROM s")
+        database.execute(f"{rows} INSERT INTO paper_key SELECT 'arxiv:' || n, n FROM s")
+        database.execute("ANALYZE")
+    with psycopg.connect(url, autocommit=True) as database:
+        rows = f"generate_series(1, {papers}) n"
+        database.execute(
+            f"INSERT INTO paper ({columns}) SELECT {values.format(true='true', false='false')} FROM {rows}"
+        )  # type: ignore[arg-type]
+        database.execute(f"INSERT INTO paper_key SELECT 'arxiv:' || n, n FROM {rows}")  # type: ignore[arg-type]
+        database.execute("ANALYZE")
+    asked = [f"arxiv:{random.randrange(1, 2 * papers)}" for _ in range(keys)]
+    best = {
+        name: asyncio.run(_seen(where, asked)) for name, where in (("sqlite", f"sqlite:///{file}"), ("postgresql", url))
+    }
+    for name, (bare, whole) in best.items():
+        print(f"{name:12}membership {bare * 1000:8.1f} ms, with the papers that are there {whole * 1000:8.1f} ms")
+    ratios = [there / here for there, here in zip(best["postgresql"], best["sqlite"], strict=True)]
+    print(f"postgresql / sqlite: {ratios[0]:.2f}, {ratios[1]:.2f}")
+
+
+async def _seen(url: str, asked: Sequence[str]) -> tuple[float, float]:
+    """Return the seconds of asking for the keys alone, and of `Store.seen`; the best of five."""
+    times: list[tuple[float, float]] = []
+    async with open_store(url) as store:
+        for _ in range(5):
+            began = time.perf_counter()
+            async with store._database.read() as connection:
+                for some in store._database.among(schema.paper_key.c.key, asked):
+                    (await connection.execute(select(schema.paper_key.c.key).where(some))).all()
+            bare = time.perf_counter()
+            await store.seen(asked, "daily")
+            times.append((bare - began, time.perf_counter() - bare))
+    return min(each for each, _ in times), min(each for _, each in times)
+
+
+# --- match ------------------------------------------------------------------------------------------------------------
+
+
+async def matching(url: str, queries: int) -> None:
+    """Print how fast a batch of 300 papers is matched against shards, and how fast its hits are stored."""
+    words = [f"word{number}" for number in range(5_000)]
+    draw = random.Random(7)
+    async with open_store(url) as store:
+        await fill(store, 1)
+        async with store._database.write() as connection:
+            for start in range(0, queries, 20_000):
+                rows = [{"canonical": f"{draw.choice(words)} {draw.choice(words)} n{start + n}"} for n in range(20_000)]
+                kept = [
+                    row | {"canonical": row["canonical"].rsplit(" ", 1)[0] + f" -n{start + n}"}
+                    for n, row in enumerate(rows)
+                ]
+                await connection.execute(insert(schema.query), kept)
+        papers = [
+            Paper(source="t", source_key=str(n), title=" ".join(draw.sample(words, 8)), url="", abstract=" ".join(draw.sample(words, 120)))
+            for n in range(300)
+        ]  # fmt: skip
+        changes = tuple(Change(ChangeKind.NEW, each, (), PaperId(n % PAPERS + 1)) for n, each in enumerate(papers))
+        last = QUERIES + queries
+        shards = [Shard(poll_id=PollId(2), first=QueryId(first), last=QueryId(min(first + SHARD - 1, last)), changes=changes)
+                  for first in range(1, last + 1, SHARD)]  # fmt: skip
+        async with store._database.write() as connection:
+            await connection.execute(insert(schema.batch).values(poll_id=2, changes="[]"))
+            rows = [{"poll_id": 2, "first_query": each.first, "last_query": each.last} for each in shards]
+            await connection.execute(insert(schema.shard), rows)
+        ready = [Queries(QueryId(each.first - 1)) for each in shards]
+        for turn in ("cold", "warm"):
+            began = time.perf_counter()
+            for shard, held in zip(shards, ready, strict=True):
+                await match_shard(shard, held, store)
+            seconds = time.perf_counter() - began
+            async with store._database.read() as connection:
+                hits = await connection.scalar(text("SELECT count(*) FROM hit")) or 0
+            print(
+                f"{turn}: {queries:,} queries x 300 papers in {seconds:.2f} s: {queries / seconds:,.0f} queries/s, {hits:,} hits stored"
+            )
+
+
+def main(what: str, *numbers: int) -> None:
+    log.setup(level=40)
+    with tempfile.TemporaryDirectory() as name, cluster(**DURABLE) as postgres:
+        folder = Path(name)
+        if what == "path":
+            compare_paths(postgres, folder, *(numbers or (3_000,)))
+        elif what == "workers":
+            workers(postgres, folder, *(numbers or (6_000,)))
+        elif what == "jobs":
+            with sink(0) as port:
+                _, rate = asyncio.run(path(postgres.database(), 2_000, port))
+            asyncio.run(jobs(postgres.database(), rate))
+        elif what == "seen":
+            seen(postgres, folder, *(numbers or (1_000_000, 10_000)))
+        elif what == "match":
+            asyncio.run(matching(postgres.database(), *(numbers or (200_000,))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
