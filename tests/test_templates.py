@@ -34,9 +34,10 @@ HOME = present.home(
     feed_url="/feeds/papers.rss",
 )
 HOME |= {"form": shown.wish_form({}), "asked": False, "preview": None, "excuse": "", "examples": []}
+ONE_OF_THREE = {"number": 1, "pages": 3, "before": "", "after": "/digests/abc?page=2"}
 PAGES: dict[str, Mapping[str, object]] = {
     "web/home.html": HOME,
-    "web/digest.html": present.digest(digest(4, labels=(HOSTILE,))),
+    "web/digest.html": present.digest(digest(4, labels=(HOSTILE,))) | ONE_OF_THREE,
     "web/unsubscribe.html": {
         "done": False,
         "unsubscribe_url": "/unsubscribe/abc",
@@ -270,9 +271,10 @@ def test_the_first_page_names_each_listing_how_it_is_and_the_feed() -> None:
     assert HOSTILE in text
 
 
-def test_the_web_copy_of_a_digest_holds_every_paper() -> None:
-    page = LexborHTMLParser(Templates().html("web/digest.html", present.digest(digest(300))))
+def test_the_web_copy_of_a_digest_holds_its_papers_and_leads_on() -> None:
+    page = LexborHTMLParser(Templates().html("web/digest.html", present.digest(digest(300)) | ONE_OF_THREE))
     assert len(page.css("article.paper")) == 300
+    assert [each.attributes["href"] for each in page.css("nav.pages a")] == ["/digests/abc?page=2"]
     assert len(page.css("link[rel=alternate]")) == 0  # the address of a private page must not announce anything
     assert page.css_first("meta[name=robots]").attributes["content"] == "noindex"
 
