@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.offers import mail, server
 from tests.servers.postgres import Cluster, cluster
 from tests.visit import told
 from tests.world import World, world
 
-__all__ = ["told"]  # a fixture of several modules
+__all__ = ["mail", "server", "told"]  # fixtures of several modules
 
 PROJECT = Path(__file__).resolve().parent.parent
 
