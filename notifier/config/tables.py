@@ -145,6 +145,13 @@ class WebConfig(BaseModel):
         return tuple(ip_network(each) for each in self.proxies)
 
 
+class WorkerConfig(BaseModel):
+    """How workers hear of jobs."""
+
+    model_config = _STRICT
+    listen: Annotated[str, Field(pattern=r"^(|off|postgresql://.+)$")] = ""
+
+
 class RetentionConfig(BaseModel):
     """How long what grows for ever is kept. No paper is ever forgotten: it would be news again."""
 
@@ -224,6 +231,7 @@ class Config(BaseSettings):
     bounces: BouncesConfig = BouncesConfig()
     alarm: AlarmConfig = AlarmConfig()
     web: WebConfig = WebConfig()
+    worker: WorkerConfig = WorkerConfig()
     retention: RetentionConfig = RetentionConfig()
     listing: tuple[ListingConfig, ...] = ()
     subscription: tuple[SubscriptionConfig, ...] = ()
@@ -341,6 +349,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "bounces": BouncesConfig,
     "alarm": AlarmConfig,
     "web": WebConfig,
+    "worker": WorkerConfig,
     "retention": RetentionConfig,
     "listing": ListingConfig,
     "subscription": SubscriptionConfig,

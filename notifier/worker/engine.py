@@ -90,6 +90,7 @@ class Engine:
             name: places for role in ROLES if role in roles for name, places in QUEUES.get(role, {}).items()
         }
         self._stop = stop
+        self._listen = running.config.worker.listen
         self._matchers: dict[int, Queries] = {}  # by the first query of their run
 
     async def run(self) -> None:
@@ -100,8 +101,8 @@ class Engine:
             return
         logging.getLogger("procrastinate").setLevel(logging.ERROR)  # what is worth telling is told by our steps
         connector = PsycopgConnector(
-            conninfo=self._running.store.address, min_size=1, max_size=CONNECTIONS,
-            kwargs=dict(CONNECT),
+            conninfo=self._running.store.address if self._listen in ("", "off") else self._listen,
+            min_size=1, max_size=CONNECTIONS, kwargs=dict(CONNECT),
         )  # fmt: skip
         app = self._app(connector)
         async with app.open_async():
@@ -120,7 +121,8 @@ class Engine:
     async def _serve(self, app: App, queue: str, places: int) -> None:
         await app.run_worker_async(
             queues=[queue], name=queue, concurrency=places, wait=True, delete_jobs="always",
-            fetch_job_polling_interval=ASK, abort_job_polling_interval=LONGEST.total_seconds(),
+            listen_notify=self._listen != "off", fetch_job_polling_interval=ASK,
+            abort_job_polling_interval=LONGEST.total_seconds(),
             shutdown_graceful_timeout=STOP_GRACE, install_signal_handlers=False,
             update_heartbeat_interval=BEAT.total_seconds(), stalled_worker_timeout=LAPSE.total_seconds(),
         )  # fmt: skip
