@@ -27,7 +27,7 @@ MOST_REQUEST = 4096  # bytes; a reader's is a few hundred
 # RFC 9112 3 and 5, without what is obsolete: no white space before the colon, no folded line.
 _REQUEST = re.compile(
     rb"(GET|HEAD) (/feeds/[A-Za-z0-9/._~%-]+) HTTP/1\.1\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[\x21-\x7e\x80-\xff \t]*\r\n)+)\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\x21-\x7e\x80-\xff \t]*+\r\n)++)\r\n"  # and nothing to go back over
 )
 _LONG_WAY = {b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"te", b"trailer", b"sec-fetch-dest"}
 
