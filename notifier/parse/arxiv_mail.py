@@ -66,7 +66,7 @@ def arxiv_mail(page: Page) -> Batch:
     lines = text.split("\n")
     if len(lines) > LINES_LIMIT:
         raise PageError(f"more than {LINES_LIMIT} lines")
-    if received and not any(map(_END.match, lines)):
+    if received and not any(one.startswith("%%%---") and _END.match(one) for one in lines):
         raise PageError("cut off: no line %%%---%%%--- at the end")
     head = text[: received.start()] if received else ""
     dated, subject = _DATE.search(head), _SUBJECT.search(head)
@@ -106,7 +106,7 @@ def _blocks(lines: list[str]) -> Iterator[tuple[AnnounceType, list[str]]]:
     """Cut the text at its rules: what stands between two of them, and in which section."""
     section, block = AnnounceType.NEW, list[str]()
     for one in lines:
-        if not _ANY_RULE.match(one):
+        if not one.startswith(("-", "%")) or not _ANY_RULE.match(one):
             if block or one.strip():
                 block.append(one)
             continue
@@ -148,7 +148,7 @@ def _paper(block: list[str], section: AnnounceType, day: date | None, archive: s
     named = next((found for one in head if (found := _ID.match(one))), None)
     if not named:
         raise BadEntry(f"an entry without arXiv id ({line(' '.join(head), 60)})")
-    replaced = next((found[1] for one in head if (found := _REPLACED.match(one))), None)
+    replaced = next((found[1] for one in head if one.startswith("re") and (found := _REPLACED.match(one))), None)
     fields = _fields(head)
     entries.unknown(name for name in fields if name not in _KNOWN)
     cross = bool(named["cross"]) or section is AnnounceType.CROSS
@@ -177,7 +177,7 @@ def _fields(head: list[str]) -> dict[str, str]:
     fields: dict[str, list[str]] = {}
     name = ""
     for one in head:
-        found = _FIELD.match(one)
+        found = None if one.startswith("  ") else _FIELD.match(one)
         if found and found[1] not in fields:
             name = found[1]
             fields[name] = [found[2] or ""]
