@@ -13,7 +13,7 @@ ABSTRACT_MAX = 2_400  # characters of an abstract; arXiv allows 1,920
 FEED_ABSTRACTS_MAX = 200_000  # characters of all abstracts of a feed: it stays below 500 kB
 SUMMARY_MAX = 280
 AUTHORS_MAX = 30  # named in one item; a collaboration has thousands
-KEPT = 300  # items whose HTML is kept: every form of a feed has it, and most items are in the next feed, too
+KEPT = 150  # items whose HTML is kept: every form of a feed has it, and most items are in the next feed, too
 NAME = "Paper alerts"  # who speaks where a standard wants an author, and an item has none
 
 

@@ -101,7 +101,7 @@ def word_of(spelled: str, surface: str) -> str:
     return singular(surface[:-1] if spelled[-1] == "s" and _ACRONYMS(spelled) else surface)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def fold(word: str) -> str:
     """Fold one word but for its plural; "" when nothing of it is a letter or a digit."""
     if word.isascii():

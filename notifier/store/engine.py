@@ -231,10 +231,10 @@ class Database:
             self._lock = None
 
 
-def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut values into runs that one statement can bind."""
-    for start in range(0, len(values), PARAMETERS):
-        yield values[start : start + PARAMETERS]
+def chunks(values: Sequence[T], size: int = PARAMETERS) -> Iterator[Sequence[T]]:
+    """Cut values into runs, by default as long as one statement can bind."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 async def execute_rows(

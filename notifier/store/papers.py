@@ -42,6 +42,9 @@ from notifier.store.shards import cut
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 
 
+PAPERS_AT_ONCE = 200  # inserted by one statement: each row is held several times over until it is stored
+
+
 class Papers:
     """The verbs of polling."""
 
@@ -189,16 +192,17 @@ class Papers:
         news = {n for n, change in enumerate(changes) if counts and change.kind in (ChangeKind.NEW, ChangeKind.CROSS)}
         if added:
             guids = await _guids(connection, added)
-            rows = [
-                paper_values(change.paper)
-                | {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": n in news, "guid": guids[n]}
-                | {"news_poll_id": poll_id if n in news else None}
-                for n, change in added.items()
-            ]
             table = schema.paper
-            stored = await connection.execute(insert(table).returning(table.c.id, table.c.guid), rows)
-            by_guid = {row.guid: PaperId(row.id) for row in stored}
-            numbers |= {n: by_guid[name] for n, name in guids.items()}
+            for some in chunks(list(added.items()), PAPERS_AT_ONCE):
+                rows = [
+                    paper_values(change.paper)
+                    | {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": n in news, "guid": guids[n]}
+                    | {"news_poll_id": poll_id if n in news else None}
+                    for n, change in some
+                ]
+                stored = await connection.execute(insert(table).returning(table.c.id, table.c.guid), rows)
+                by_guid = {row.guid: PaperId(row.id) for row in stored}
+                numbers |= {n: by_guid[guids[n]] for n, _ in some}
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for n, change in enumerate(changes):
             if n in added:
