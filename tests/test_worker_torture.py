@@ -27,10 +27,10 @@ from tests.servers.postgres import cluster
 from tests.servers.smtp import Post, post
 from tests.world import World, text_page
 
-DIGESTS = int(os.environ.get("DIGESTS", "1200"))
-WORKERS = int(os.environ.get("WORKERS", "4"))
+DIGESTS = int(os.environ.get("DIGESTS", "400"))
+WORKERS = int(os.environ.get("WORKERS", "3"))
 PAGES = 2  # each brings a digest to everybody
-CUT = float(os.environ.get("CUT", "5"))  # seconds
+CUT = float(os.environ.get("CUT", "3"))  # seconds
 PAUSE = (0.5, 2.5)  # seconds between two kills
 
 
@@ -134,7 +134,7 @@ async def shared(folder: Path, workers: int) -> AsyncIterator[tuple[World, Post,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0 if DIGESTS > 10_000 else 150)
+@pytest.mark.timeout(0 if DIGESTS > 10_000 else 300)
 async def test_p20_f079_f080_workers_killed_cut_off_and_without_a_database_send_everything_once(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
