@@ -30,9 +30,9 @@ from tests.servers.http import Answer, Request
 from tests.servers.sink import Sink, sink
 from tests.world import World
 
-DAYS, READERS = int(os.environ.get("DAYS", "5")), int(os.environ.get("READERS", "150"))
-EVERY = timedelta(hours=2)
-QUIET = timedelta(hours=12)  # between two looks when nothing new comes any more
+DAYS, READERS = int(os.environ.get("DAYS", "4")), int(os.environ.get("READERS", "150"))
+EVERY = timedelta(hours=2 if DAYS > 5 else 4)
+QUIET = timedelta(days=1)  # between two looks when nothing new comes any more
 AFTERWARDS = 8  # days, for the last weekly digests
 SETTLED = 3  # days after which memory may have grown to what it is
 MOST_GROWTH = 1.10

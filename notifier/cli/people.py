@@ -46,7 +46,7 @@ def subscribe(
     """Subscribe an address to a query. What was found before is not sent."""
     if not confirmed:
         raise typer.BadParameter(
-            "say --confirmed when the owner of the address agreed; nobody is asked by mail yet",
+            "say --confirmed when the owner of the address agreed; who signs up on the site is asked by mail",
             param_hint="--confirmed",
         )
     chosen = load_config(config)
