@@ -138,4 +138,5 @@ class Workers:
         if self._database.is_sqlite:
             return
         async with self._database.write(alone=False) as connection:
-            await connection.execute(update(schema.worker).where(schema.worker.c.owner == owner).values(places=0))
+            mine = schema.worker.c.owner == owner
+            await connection.execute(update(schema.worker).where(mine).values(places=0, relay=""))
