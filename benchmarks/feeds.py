@@ -29,6 +29,7 @@ from tests.servers.http import site as pages  # noqa: E402
 from tests.world import World, text_page  # noqa: E402
 
 CONNECTIONS = 64
+ROUNDS = 3
 OURS, NGINX, RENDERED = 28101, 28102, 28103
 
 
@@ -43,16 +44,24 @@ def main() -> None:
         with nginx(folder):
             peer = answered(f"http://127.0.0.1:{NGINX}/all.rss")
             assert peer.content == got.content
-            full = [load(f"http://127.0.0.1:{port}{path}", seconds) for port, path in (
-                (OURS, "/feeds/all.rss"), (NGINX, "/all.rss"), (RENDERED, "/"))]  # fmt: skip
-            same = [
-                load(f"http://127.0.0.1:{OURS}/feeds/all.rss", seconds, got.headers["etag"]),
-                load(f"http://127.0.0.1:{NGINX}/all.rss", seconds, peer.headers["etag"]),
+            known, same = got.headers["etag"], peer.headers["etag"]
+            asked = [
+                (OURS, "/feeds/all.rss", ""),
+                (NGINX, "/all.rss", ""),
+                (RENDERED, "/", ""),
+                (OURS, "/feeds/all.rss", known),
+                (NGINX, "/all.rss", same),
             ]
+            rounds = [
+                [load(f"http://127.0.0.1:{port}{path}", seconds, etag) for port, path, etag in asked]
+                for _ in range(ROUNDS)
+            ]
+    best = [max(each) for each in zip(*rounds, strict=True)]  # the round that other work on the machine disturbed least
+    full, none = best[:3], best[3:]
     print(f"a feed of {len(got.content):,} bytes, {CONNECTIONS} connections, answers per second")
     print(f"  full: ours {full[0]:,.0f}, nginx {full[1]:,.0f}, rendered per request {full[2]:,.1f}")
-    print(f"  304:  ours {same[0]:,.0f}, nginx {same[1]:,.0f}")
-    print(f"  ratios: full/nginx {full[0] / full[1]:.2f}, 304/nginx {same[0] / same[1]:.2f}, ", end="")
+    print(f"  304:  ours {none[0]:,.0f}, nginx {none[1]:,.0f}")
+    print(f"  ratios: full/nginx {full[0] / full[1]:.2f}, 304/nginx {none[0] / none[1]:.2f}, ", end="")
     print(f"full/rendered {full[0] / full[2]:.0f}")
 
 
