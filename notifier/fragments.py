@@ -21,7 +21,7 @@ from notifier.model import Digest, DigestEntry
 from notifier.quoted import form, quoted
 from notifier.templates import Templates, wrap
 
-MOST_OCTETS = 6_000_000
+MOST_OCTETS = 4_000_000
 PAPER_OCTETS, NAME_OCTETS = 1_500, 70  # of memory for a paper without its texts, and for each name
 PREVIEWED = 3  # titles in the line that a mail program shows beside the subject
 LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template may indent and introduce

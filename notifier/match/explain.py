@@ -16,7 +16,7 @@ from notifier.query import canonical
 from notifier.query.nodes import And, Author, Everything, Fact, Leaf, Not, Or, Query, Scope, Trending, Upvotes
 
 AUTHORS_SHOWN = 5  # names of a long author list that a reason repeats
-READINGS = 64  # papers kept cut into words: about 100 kB each
+READINGS = 48  # papers kept cut into words: about 100 kB each
 
 
 @dataclass(frozen=True, slots=True)

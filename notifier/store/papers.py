@@ -42,7 +42,7 @@ from notifier.store.shards import cut
 DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batch
 
 
-PAPERS_AT_ONCE = 200  # inserted by one statement: each row is held several times over until it is stored
+PAPERS_AT_ONCE = 100  # inserted by one statement: each row is held several times over until it is stored
 
 
 class Papers:
