@@ -204,7 +204,11 @@ class _Drain:
                 messages = [] if self._over() else await self._claimed(CLAIM)
                 if not messages:
                     return
-                self._line.put(await self._composed(messages))
+                ready = await self._composed(messages)
+                if self._over():  # the places may be gone: nobody would take it
+                    await self._give_back([message for message, _ in ready])
+                    return
+                self._line.put(ready)
         except Exception as fault:
             self._fault = self._fault or fault
         finally:

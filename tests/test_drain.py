@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select, update
 
+from notifier import drain
 from notifier.daemon.steps import poll_due
-from notifier.model import OutboxState
+from notifier.model import Envelope, OutboxState, Reply, Verdict
 from notifier.pipeline import drain_outbox, queue_digests
 from notifier.store import schema, turns
 from tests.servers.smtp import post
@@ -58,6 +61,34 @@ async def test_p19_once_a_stop_is_asked_for_no_final_dot_is_written_and_nothing_
     assert {(each.state, each.doubts, each.attempts, each.crashes) for each in parcels} == {
         (OutboxState.QUEUED, 0, 0, 0)
     }
+
+
+async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_and_gives_them_back(
+    installation: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last place is gone when they are ready: nobody would ever take them out of the line."""
+    monkeypatch.setattr(drain, "CLAIM", 2)
+    stop, offered = asyncio.Event(), 0
+
+    class OnePlace:
+        places = 1
+
+        async def offer(self, _envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+            nonlocal offered
+            offered += 1
+            if offered == 2:
+                stop.set()
+            await in_doubt()
+            return Reply(Verdict.SENT, 250, "ok")
+
+        async def close(self) -> None:
+            return
+
+    await queue(installation, READERS)
+    async with installation.opened() as running:
+        async with asyncio.timeout(30):
+            await drain_outbox(replace(running.desk, relay=OnePlace()), stop)
+        assert await running.store.depth() == {OutboxState.SENT: 1, OutboxState.QUEUED: len(READERS) - 1}
 
 
 async def test_f044_a_relay_that_is_down_is_asked_once_and_remembered_over_restarts(installation: World) -> None:
