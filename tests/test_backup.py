@@ -18,6 +18,7 @@ from notifier.daemon.steps import prune
 from notifier.errors import StoreError
 from notifier.store import backup
 from notifier.store.migrate import known
+from tests.servers.smtp import post
 from tests.world import World, text_page
 
 READER, OTHER = "reader@example.org", "other@example.org"
@@ -61,6 +62,24 @@ async def test_p24_f082_after_a_restore_nothing_is_sent_again_that_is_known_to_b
     await read(installation, LATER, NEW, OLD)
     assert installation.titles(READER, [OLD, NEW, LATER]) == [[OLD], [NEW], [LATER]]
     assert installation.titles(OTHER, [OLD, NEW, LATER]) == [[OLD], [NEW]], "who left since the backup stays away"
+
+
+async def test_p24_what_was_in_doubt_at_a_restore_is_offered_once_more_as_the_same_message(installation: World) -> None:
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        installation.listing("daily")
+        await read(installation, OLD)
+        await installation.subscribe(READER, "*")
+        copy = backup.back_up(installation.folder / "notifier.db", installation.folder / "copies", installation.now)
+        server.fault("dot", "lost", "ok")
+        await read(installation, NEW, OLD)
+        assert len(server.accepted) == 1
+        assert cli(installation, "restore", str(copy)).returncode == 0
+        assert cli(installation, "release").stdout == "1 messages leave when their time comes\n"
+        for _ in range(3):
+            await read(installation, NEW, OLD)
+    first, again = server.accepted
+    assert (again.message_id, again.content) == (first.message_id, first.content)
 
 
 @pytest.mark.parametrize("old_people", [False, True])

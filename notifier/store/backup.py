@@ -27,11 +27,8 @@ NAME = "notifier-{:%Y%m%dT%H%M%SZ}.db"
 PATTERN = "notifier-????????T??????Z.db"
 # What the newer database proves, in the order that foreign keys want. Ids are never reused, so the same id is the same
 # row; of a paper, who subscribed since the backup does not matter.
-SENT = "('sent', 'in_doubt')"
-CARRIED = f"""
-    SELECT delivery.paper_id FROM newer.delivery
-    JOIN newer.message ON message.id = delivery.message_id AND message.state IN {SENT}
-"""
+WENT = "(state IN ('sent', 'in-doubt') OR doubts > 0)"  # or may have gone: it is offered again as it was
+CARRIED = f"SELECT paper_id FROM newer.delivery WHERE message_id IN (SELECT id FROM newer.message WHERE {WENT})"
 
 
 # What a subscriber decides of a subscription; what it is owed is not theirs to say.
@@ -123,7 +120,7 @@ def restore(file: Path, database: Path, known: list[str], now: datetime, *, peop
         with _writing(part) as new:
             reason = f"restored {now:%Y-%m-%d %H:%M} UTC"
             new.execute("INSERT OR REPLACE INTO setting (key, value) VALUES ('hold', ?)", (reason,))
-            waits = "SELECT count(*) FROM message WHERE state IN ('queued', 'claimed', 'deferred', 'in_doubt')"
+            waits = "SELECT count(*) FROM message WHERE state IN ('queued', 'claimed', 'deferred', 'in-doubt')"
             waiting = new.execute(waits).fetchone()[0]
         kept = _set_aside(database, now)
         _put(part, database)
@@ -165,11 +162,9 @@ def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, in
         erased = _forget_erased(database)
         came = _carry_people(database) if people else 0
         database.execute("INSERT OR IGNORE INTO main.bounce SELECT * FROM newer.bounce")
-        known = f"SELECT id FROM main.message WHERE state IN {SENT}"
-        mine = f"state IN {SENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
-        left = database.execute(f"SELECT count(*) FROM newer.message WHERE {mine} AND id NOT IN ({known})").fetchone()[
-            0
-        ]
+        mine = f"{WENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
+        since = f"{mine} AND state = 'sent' AND id NOT IN (SELECT id FROM main.message WHERE state = 'sent')"
+        left = database.execute(f"SELECT count(*) FROM newer.message WHERE {since}").fetchone()[0]
         database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
         carried = f"message_id IN (SELECT id FROM newer.message WHERE {mine})"
         database.execute(f"DELETE FROM main.content WHERE {carried}")
@@ -177,7 +172,7 @@ def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, in
         database.execute(f"INSERT INTO main.content SELECT * FROM newer.content WHERE {carried}")
         database.execute(
             "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
-            f"WHERE message_id IN (SELECT id FROM main.message WHERE state IN {SENT})"
+            f"WHERE message_id IN (SELECT id FROM main.message WHERE {WENT})"
         )
         database.execute(  # who left or was suppressed since stays so
             "UPDATE main.subscriber SET state = theirs.state, since = theirs.since FROM newer.subscriber AS theirs "
