@@ -14,7 +14,8 @@ from types import ModuleType
 def import_slim(library: str, *parts: str) -> None:
     """Import a library without these modules of it; nothing happens when it was imported before.
 
-    Of such a module the library may import any name: it stands for nothing.
+    Of such a module the library may import any name: it stands for nothing. A version that wants more of them than
+    names is imported as a whole.
     """
     if library in sys.modules:
         return
@@ -22,9 +23,13 @@ def import_slim(library: str, *parts: str) -> None:
         sys.modules[part] = _Empty(part)
     try:
         import_module(library)
+        return
+    except Exception:  # noqa: S110  what is wrong with it without the stand-ins is said below
+        pass
     finally:
         for part in parts:
             del sys.modules[part]
+    import_module(library)
 
 
 class _Empty(ModuleType):

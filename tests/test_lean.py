@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
+import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from typer.main import get_group
 
 from notifier import cli
 from notifier.cli.commands import COMMANDS
+from notifier.slim import import_slim
 from notifier.store.migrate import MIGRATIONS, known
 from tests.world import World
 
@@ -87,3 +90,20 @@ def test_every_command_is_known_by_name_with_the_words_of_its_own_help() -> None
         where = callback.__module__.rpartition(".")[2] if callback else told.get(name, ("?", ""))[0]
         found[name] = (where, (command.help or "").split("\n")[0].replace("`", ""))
     assert found == told
+
+
+@pytest.mark.parametrize(
+    "wants", ["from fictional.part import Anything", "from fictional.part import LIMIT\nLIMIT + 1"]
+)
+def test_a_library_is_whole_where_it_wants_more_of_a_part_than_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wants: str
+) -> None:
+    package = tmp_path / "fictional"
+    package.mkdir()
+    (package / "__init__.py").write_text(wants)
+    (package / "part.py").write_text("LIMIT = 3")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import_slim("fictional", "fictional.part")
+    library = sys.modules.pop("fictional")
+    assert (library.LIMIT == 3) if "LIMIT" in wants else isinstance(library.Anything, type)
+    sys.modules.pop("fictional.part", None)
