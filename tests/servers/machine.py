@@ -112,7 +112,7 @@ class Machine:
         """Run a command inside that must succeed; return what it printed."""
         done = self.ask(*command, stdin=stdin)
         assert done.returncode == 0, (
-            f"{' '.join(command)}: {done.returncode} {done.stdout}{done.stderr}\n{self.journal()}"
+            f"{' '.join(command)}: {done.returncode} {done.stdout}{done.stderr}\n{self.journal()[-6000:]}"
         )
         return done.stdout
 
@@ -122,7 +122,7 @@ class Machine:
 
     def journal(self, unit: str = "notifier") -> str:
         """Return the log of a unit."""
-        return self.ask("journalctl", "-u", unit, "--no-pager", "-o", "cat").stdout[-6000:]
+        return self.ask("journalctl", "-u", unit, "--no-pager", "-o", "cat").stdout
 
     def property(self, name: str, unit: str = "notifier.service") -> str:
         return self.do("systemctl", "show", "-P", name, unit).strip()
@@ -133,7 +133,8 @@ class Machine:
         end = time.monotonic() + patience
         while not true():
             if time.monotonic() > end:
-                raise AssertionError(f"waited {patience:.0f} s for {what}\n{self.journal() if self.leader else ''}")
+                said = self.journal()[-6000:] if self.leader else ""
+                raise AssertionError(f"waited {patience:.0f} s for {what}\n{said}")
             time.sleep(0.05)
 
     def cut_power(self) -> None:
