@@ -304,6 +304,14 @@ async def match_shard(shard: Shard, queries: Queries, store: Store) -> bool:
     return await store.record_hits(shard, hits)
 
 
+async def match_left(store: Store) -> None:
+    """Match the shards that are left, oldest first: of workers that are no more, when one process goes on alone."""
+    for poll_id, first in await store.unmatched():
+        shard = await store.shard(poll_id, first)
+        if shard is not None:
+            await match_shard(shard, Queries(QueryId(first - 1)), store)
+
+
 def find_hits(changes: tuple[Change, ...], queries: Queries) -> list[Hits]:
     """Match what is news against every query; what we knew only where votes or code make it pass a query just now."""
     news = [position for position, change in enumerate(changes) if change.kind is not ChangeKind.KNOWN]

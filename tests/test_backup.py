@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from notifier.daemon.steps import prune
+from notifier import pipeline
+from notifier.daemon.steps import once, prune
 from notifier.errors import StoreError
+from notifier.model import Letter, LetterKind
 from notifier.store import backup
 from notifier.store.migrate import known
 from tests.servers.smtp import post
@@ -80,6 +82,18 @@ async def test_p24_what_was_in_doubt_at_a_restore_is_offered_once_more_as_the_sa
             await read(installation, NEW, OLD)
     first, again = server.accepted
     assert (again.message_id, again.content) == (first.message_id, first.content)
+
+
+async def test_p24_a_letter_that_left_since_the_backup_is_not_sent_again(installation: World) -> None:
+    values = {"labels": ["ferries"], "confirm_url": "https://papers.example.org/confirm/abc"}
+    letter = Letter(kind=LetterKind.CONFIRM, recipient=READER, key="confirm", values=values)
+    async with installation.opened() as running:
+        assert await pipeline.post(running.desk, letter, installation.now)
+        copy = backup.back_up(installation.folder / "notifier.db", installation.folder / "copies", installation.now)
+        await once(running)
+    assert len(installation.mails(READER)) == 1
+    assert cli(installation, "restore", str(copy)).returncode == 0
+    assert cli(installation, "release").stdout == "0 messages leave when their time comes\n"
 
 
 @pytest.mark.parametrize("old_people", [False, True])

@@ -56,6 +56,17 @@ async def hits(running: Running) -> set[tuple[str, str, str]]:
         return {tuple(row) for row in await connection.execute(asked)}
 
 
+async def test_one_process_that_goes_on_alone_matches_what_workers_left(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    await installation.subscribe("reader@example.org", "forests")
+    async with installation.opened() as running:
+        installation.pages.put("/daily", text_page(*FIRST))
+        await poll_due(apart(running))
+        assert await running.store.unmatched()
+    await installation.run()
+    assert installation.titles("reader@example.org", FIRST) == [[FIRST[1]]]
+
+
 async def test_shards_find_what_one_process_finds(
     installation: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

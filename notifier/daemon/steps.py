@@ -19,6 +19,7 @@ from notifier.daemon.thrift import give_back
 from notifier.daemon.trouble import look_for_trouble
 from notifier.errors import MailboxTrouble, Unwritable
 from notifier.fetch import host_of
+from notifier.intake import match_left
 from notifier.intake_mail import intake_mail
 from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
@@ -195,6 +196,7 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         faults: list[Exception] = []
         drained = Drained(states=Counter())
         try:
+            await match_left(running.store)
             latest = running.config.mail.latest
             await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         except Exception as fault:

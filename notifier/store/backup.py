@@ -162,7 +162,8 @@ def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, in
         erased = _forget_erased(database)
         came = _carry_people(database) if people else 0
         database.execute("INSERT OR IGNORE INTO main.bounce SELECT * FROM newer.bounce")
-        mine = f"{WENT} AND subscriber_id IN (SELECT id FROM main.subscriber)"
+        of_somebody = "(subscriber_id IN (SELECT id FROM main.subscriber) OR kind != 'digest')"
+        mine = f"{WENT} AND {of_somebody}"
         since = f"{mine} AND state = 'sent' AND id NOT IN (SELECT id FROM main.message WHERE state = 'sent')"
         left = database.execute(f"SELECT count(*) FROM newer.message WHERE {since}").fetchone()[0]
         database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
@@ -173,6 +174,10 @@ def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, in
         database.execute(
             "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
             f"WHERE message_id IN (SELECT id FROM main.message WHERE {WENT})"
+        )
+        database.execute(  # what was refused after all is owed again
+            "UPDATE main.delivery SET message_id = NULL "
+            "WHERE message_id IN (SELECT id FROM main.message WHERE state = 'failed')"
         )
         database.execute(  # who left or was suppressed since stays so
             "UPDATE main.subscriber SET state = theirs.state, since = theirs.since FROM newer.subscriber AS theirs "

@@ -105,7 +105,13 @@ class Keeping:
         first = select(func.min(poll.c.id)).where(poll.c.outcome != Outcome.FAILED).group_by(poll.c.listing)
         unused = [
             ~exists().where(column == poll.c.id)
-            for column in (schema.paper.c.poll_id, schema.sighting.c.poll_id, schema.hit.c.poll_id)
+            for column in (
+                schema.paper.c.poll_id,
+                schema.sighting.c.poll_id,
+                schema.hit.c.poll_id,
+                schema.batch.c.poll_id,
+                schema.shard.c.poll_id,
+            )
         ]
         old = (
             select(poll.c.id)

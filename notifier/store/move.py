@@ -25,7 +25,7 @@ from notifier.store import schema
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate, revision
 
-ROWS = 5_000  # read and written at once
+ROWS = 500  # read and written at once: of messages with their bytes, some 50 MB
 LEFT_OUT = {"worker"}  # processes of the old place
 DOUBTFUL = "it may have been sent before the installation was moved"
 
