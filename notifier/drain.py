@@ -80,7 +80,7 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     The processes of one database share the places at the relay; a drain that gets none does nothing, and says `more`.
     """
     now = desk.clock()
-    await _store_what_was_left(desk, now)
+    await store_what_was_left(desk, now)
     await desk.store.free_lapsed(now, resend=desk.resend)
     rest = await desk.store.resting(desk.relay_name)
     if rest is not None and now < rest.until <= now + PERMANENT_REST:
@@ -100,14 +100,23 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
 
 
-async def _store_what_was_left(desk: Desk, now: datetime) -> None:
-    """Store what became of messages when that could not be stored. Raises Unwritable where it still cannot."""
+async def store_what_was_left(desk: Desk, now: datetime) -> None:
+    """Store what became of messages when that could not be stored. Raises Unwritable where it still cannot.
+
+    What the database refuses for another reason is logged and kept for the next time: it holds up nothing else.
+    """
     for number, reply in list(desk.left.items()):
-        if reply is None:
-            await desk.store.release([number], desk.owner)
+        try:
+            if reply is None:
+                await desk.store.release([number], desk.owner)
+            else:
+                await desk.store.settle(number, reply, now, resend=desk.resend)
+        except Unwritable:
+            raise
+        except Exception as fault:
+            log.step_failed(f"store what became of message {number}", fault)
         else:
-            await desk.store.settle(number, reply, now, resend=desk.resend)
-        del desk.left[number]
+            del desk.left[number]
 
 
 class _WithdrawnError(NotifierError):
@@ -144,7 +153,7 @@ class _Drain:
         except asyncio.CancelledError:
             self._desk.left.update(self._mine)
             with contextlib.suppress(NotifierError):
-                await _store_what_was_left(self._desk, self._desk.clock())
+                await store_what_was_left(self._desk, self._desk.clock())
             raise
         except BaseException:
             self._desk.left.update(self._mine)
@@ -259,8 +268,15 @@ class _Drain:
         except Exception as fault:  # the database: what the others have under way may still be settled
             self._fault = self._fault or fault
         finally:
-            if self._over():
-                await self._give_back(self._line.clear())  # so that nobody waits for it
+            if self._over():  # so that nobody waits for it
+                await self._clear()
+
+    async def _clear(self) -> None:
+        """Give back what stands in line. A fault ends the drain, but not before the others have their answers."""
+        try:
+            await self._give_back(self._line.clear())
+        except Exception as fault:
+            self._fault = self._fault or fault
 
     async def _offered(self, message: QueuedMessage, content: bytes) -> bool:
         """Offer a message, whatever comes of it; return whether to go on at this place."""
@@ -282,6 +298,8 @@ class _Drain:
         except Unwritable:
             raise
         except Exception as fault:  # of no kind we know: this message waits, the others leave
+            if self._mine.get(message.outbox_id) is not None:  # answered: the answer is stored later, nothing sent anew
+                raise
             log.step_failed(f"offer {message.message_id}", fault)
             now = desk.clock()
             state = await desk.store.turned_away(message.outbox_id, now, repr(fault), now)

@@ -13,6 +13,7 @@ thousands; what waits is found by an index, never loaded or counted.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -94,7 +95,12 @@ class Outbox:
         ids = await self._database.transact(lease_some, alone=False)
         if not ids:
             return []
-        return await self._database.transact(lambda connection: contents(connection, ids), writes=False)
+        try:
+            return await self._database.transact(lambda connection: contents(connection, ids), writes=False)
+        except BaseException:  # nobody would know that they are ours until their lease lapses
+            with contextlib.suppress(Exception):  # the first fault says more
+                await self.release([OutboxId(number) for number in ids], owner)
+            raise
 
     @again
     async def keep(self, contents: Sequence[tuple[OutboxId, bytes]], owner: str) -> None:
@@ -309,6 +315,8 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
     rows = {row.id: row for row in await connection.execute(_FACTS, {"ids": [each.outbox_id for each in answers]})}
     # What was called back meanwhile, because its reader left, stays so.
     states = {number: OutboxState(row.state) for number, row in rows.items()}
+    # What was erased meanwhile, its reader with it, has nothing left to settle.
+    states |= {each.outbox_id: OutboxState.FAILED for each in answers if each.outbox_id not in rows}
     open_ = [each for each in answers if states[each.outbox_id] in UNDER_WAY]
     sent = [each for each in open_ if each.reply.verdict is Verdict.SENT]
     if sent:
