@@ -14,8 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from sqlalchemy.exc import DBAPIError
+
 from notifier.daemon import notify
-from notifier.daemon.watch import STUCK, Pulse, Watch, look
+from notifier.daemon.watch import STUCK, Pulse, Watch, look, watch
 from tests.servers.smtp import post
 from tests.world import World, text_page
 
@@ -201,6 +204,24 @@ async def test_p18_a_loop_that_lags_and_a_database_that_fails_are_trouble() -> N
     seen = watched(database=OSError("disk I/O error"))
     seen.lag = 12
     assert await look(seen) == ("the event loop was 12 s late", "the database: OSError: disk I/O error")
+
+
+async def test_a_watch_that_cannot_try_the_disk_goes_on_watching(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifier.daemon.watch.EVERY", 0.01)
+    stop, tries = asyncio.Event(), 0
+
+    async def locked() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            stop.set()
+        raise DBAPIError("INSERT", {}, OSError("database is locked"))
+
+    seen = watched()
+    seen.unwritable, seen.store_something = lambda: "the disk is full", locked
+    async with asyncio.timeout(30):
+        await watch(seen, stop)
+    assert tries == 2
 
 
 def test_f101_without_a_supervisor_nothing_is_said_and_no_socket_taken(tmp_path: Path) -> None:

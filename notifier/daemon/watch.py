@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 
 from notifier import log
 from notifier.daemon import notify
-from notifier.errors import NotifierError
 
 EVERY = 5.0  # seconds between two looks where no watchdog asks for more
 MOST_LAG = 10.0  # seconds that a sleep may end late, again and again
@@ -118,7 +117,7 @@ async def look(watched: Watch) -> tuple[str, ...]:
 async def _look_at_disk(watched: Watch, before: str) -> str:
     """Say when nothing can be stored, and when it can again. No reason to be started anew: it would be no better."""
     if before and watched.unwritable():
-        with contextlib.suppress(NotifierError):
+        with contextlib.suppress(Exception):  # what it could not store it says by `unwritable`; the watch goes on
             await watched.store_something()
     now = watched.unwritable()
     if now != before:
