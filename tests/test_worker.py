@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from notifier.daemon.steps import poll_due
+from notifier.daemon.steps import once, poll_due
 from notifier.model import Cadence, DigestClock, OutboxState, Quiet, Reply, Verdict, Versions, Wish
 from notifier.pipeline import queue_digests
 from notifier.store.jobs import Call
@@ -224,3 +224,17 @@ async def test_a_worker_on_sqlite_is_told_what_it_needs(installation: World) -> 
     assert b"workers share a PostgreSQL; on one machine with SQLite there is `notifier run`" in b" ".join(
         errors.split()
     )
+
+
+async def test_a_second_daemon_without_a_place_at_the_relay_sends_nothing_and_asks_again_later(shared: World) -> None:
+    shared.listing("daily", first="owe")
+    shared.pages.put("/daily", text_page("A Fictional Paper on Places"))
+    await subscribe_all(shared, ["reader@example.org"])
+    async with shared.opened() as running:
+        await running.store.take_places("another", running.desk.relay_name, running.desk.relay.places)
+        async with asyncio.timeout(60):
+            _, drained = await once(running)
+        assert (drained.more, drained.states) == (True, {})
+        await running.store.sign_off("another")
+        _, drained = await once(running)
+        assert drained.states == {OutboxState.SENT: 1}

@@ -211,7 +211,8 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         if faults:
             raise faults[0]
         states += drained.states
-        if not drained.more or stop.is_set():
+        # Without a state another process has all places at the relay: asked again at the next ring.
+        if not drained.more or not drained.states or stop.is_set():
             return replace(drained, states=states)
 
 
