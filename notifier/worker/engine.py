@@ -39,6 +39,7 @@ from notifier.worker.tables import prepare
 
 ROLES = ("poll", "match", "send", "web")
 QUEUES = {"poll": {"poll": daemon.POLLS_AT_ONCE}, "match": {"match": 1}, "send": {"keep": 1, "send": 1}}
+ABORT = 2.0  # seconds before the end of the grace at which a job under way is cut off, so that it can say how it stands
 ASK = 5.0  # seconds between two looks for jobs by who is not woken
 CONNECTIONS = 4  # of the engine to the database
 KEPT_SHARDS = 20  # runs of queries that one process keeps ready
@@ -123,7 +124,7 @@ class Engine:
             queues=[queue], name=queue, concurrency=places, wait=True, delete_jobs="always",
             listen_notify=self._listen != "off", fetch_job_polling_interval=ASK,
             abort_job_polling_interval=LONGEST.total_seconds(),
-            shutdown_graceful_timeout=STOP_GRACE, install_signal_handlers=False,
+            shutdown_graceful_timeout=STOP_GRACE - ABORT, install_signal_handlers=False,
             update_heartbeat_interval=BEAT.total_seconds(), stalled_worker_timeout=LAPSE.total_seconds(),
         )  # fmt: skip
 
