@@ -24,6 +24,9 @@ from tests.servers.smtp import post
 from tests.world import World, text_page
 
 READERS = [f"reader{number}@{domain}.example.org" for domain in "abc" for number in range(4)]
+# The database refuses the answer for one message, for a reason of its own.
+REFUSED = """CREATE TRIGGER refused BEFORE UPDATE ON message
+    WHEN NEW.state = 'sent' AND NEW.id = (SELECT min(id) FROM message) BEGIN SELECT RAISE(ABORT, 'refused'); END"""
 
 
 async def queue(installation: World, readers: list[str]) -> None:
@@ -168,11 +171,7 @@ async def test_an_answer_that_the_database_refuses_is_stored_later_and_holds_up_
         installation.relay = f"smtp://127.0.0.1:{server.port}"
         async with installation.opened() as running:
             async with running.store._database.write() as connection:
-                await connection.exec_driver_sql(
-                    "CREATE TRIGGER refused BEFORE UPDATE ON message "
-                    "WHEN NEW.state = 'sent' AND NEW.id = (SELECT min(id) FROM message) "
-                    "BEGIN SELECT RAISE(ABORT, 'refused'); END"
-                )
+                await connection.exec_driver_sql(REFUSED)
             with pytest.raises(DBAPIError, match="refused"):
                 await drain_outbox(running.desk)
             drained = await drain_outbox(running.desk)
@@ -182,6 +181,21 @@ async def test_an_answer_that_the_database_refuses_is_stored_later_and_holds_up_
             await drain_outbox(running.desk)
             assert await running.store.depth() == {OutboxState.SENT: 3}
         assert len(server.accepted) == 3
+
+
+async def test_p19_an_answer_that_could_not_be_stored_is_stored_at_the_end_of_the_program(installation: World) -> None:
+    await queue(installation, READERS[:3])
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        async with installation.opened() as running:
+            async with running.store._database.write() as connection:
+                await connection.exec_driver_sql(REFUSED)
+            with pytest.raises(DBAPIError, match="refused"):
+                await drain_outbox(running.desk)
+            async with running.store._database.write() as connection:
+                await connection.exec_driver_sql("DROP TRIGGER refused")
+        async with installation.opened() as running:
+            assert await running.store.depth() == {OutboxState.SENT: 1, OutboxState.QUEUED: 2}
 
 
 async def test_an_answer_for_a_message_that_was_erased_meanwhile_fails_nothing(installation: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -158,6 +159,21 @@ async def test_f130_a_reload_while_mail_is_sent_finishes_it_and_what_a_removed_l
             assert await supervisor.get("/healthz") == 200
             await installation.pages.until(lambda: any(each.target == "/other" for each in installation.pages.requests))
     assert sorted(each.recipients[0] for each in server.accepted) == ["other@example.org", "reader@example.org"]
+
+
+async def test_p21_a_reload_while_nothing_can_be_stored_is_refused_and_pages_are_served(installation: World) -> None:
+    installation.listing("daily", poll="1s")
+    installation.pages.put("/daily", text_page("A Fictional Paper on Room"))
+    async with supervised(installation, watchdog=1) as supervisor:
+        await supervisor.until("STATUS=last poll daily fresh")
+        assert supervisor.process is not None
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(supervisor.process.pid, resource.RLIMIT_FSIZE, (1000, hard))  # like a full disk
+        await supervisor.until("cannot be written")
+        supervisor.kill(signal.SIGHUP)
+        await supervisor.until("RELOADING=1")
+        await supervisor.until("the new configuration cannot be used, the old one stays")
+        assert await supervisor.get("/healthz") == 200
 
 
 async def test_a_template_that_cannot_be_used_refuses_the_reload(installation: World) -> None:

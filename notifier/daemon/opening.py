@@ -20,6 +20,7 @@ from notifier.daemon.owner import gone, owner
 from notifier.daemon.thrift import spare_memory
 from notifier.deliver import Relay, relay
 from notifier.digest import Letterhead
+from notifier.drain import store_what_was_left
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
 from notifier.fragments import Fragments
@@ -34,6 +35,7 @@ from notifier.store.workers import BEAT
 from notifier.templates import Templates
 
 Clock = Callable[[], datetime]
+LAST_TRY = 5.0  # seconds at the end for storing what could not be stored before
 TOLERATED = timedelta(seconds=2)  # between our clock and the database's, for a lease of minutes
 
 
@@ -120,6 +122,7 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
             per_domain=config.mail.per_domain,
             pace=config.mail.per_minute,
         )
+        stack.push_async_callback(_store_answers, desk)
         stand = Newsstand(
             store=store,
             base_url=config.base_url,
@@ -131,6 +134,13 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
             mailbox=bounce_mailbox(config, store),
             hub=Hub(config.feeds.hub, fetching, clock) if config.feeds.hub else None,
         )  # fmt: skip
+
+
+async def _store_answers(desk: Desk) -> None:
+    """Store what the relay said and could not be stored, while there is a database: nobody else knows it."""
+    with contextlib.suppress(Exception):  # what cannot be stored now either is in doubt after the next start
+        async with asyncio.timeout(LAST_TRY):
+            await store_what_was_left(desk, desk.clock())
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
-from notifier.errors import ConfigError, NotifierError, SchemaUnfit, Unwritable
+from notifier.errors import ConfigError, NotifierError, SchemaUnfit, StoreError, Unwritable
 from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.rehearse import rehearse
@@ -156,7 +156,7 @@ async def _serve(
         await _first(told.stop.wait(), told.reload.wait(), *work, watching)
         if told.reload.is_set() and not told.stop.is_set():
             told.reload.clear()
-            new = await _reread(running.config, reread, told)
+            new = await _reread(running, reread, told)
             if new is None:
                 notify.ready(await _says(running, told))
     if new is None:
@@ -291,16 +291,21 @@ async def _end(bells: Sequence[asyncio.Event], serving: Server, work: Sequence[a
 # --- another configuration --------------------------------------------------------------------------------------------
 
 
-async def _reread(old: Config, reread: Callable[[], Config], told: Told) -> Config | None:
-    """Read the configuration again; None where it cannot be used, which is said."""
+async def _reread(running: Running, reread: Callable[[], Config], told: Told) -> Config | None:
+    """Read the configuration again; None where it cannot be used, which is said.
+
+    While nothing can be stored nothing is taken up: what is open serves pages, and could not be opened again.
+    """
     notify.reloading()
     told.refused.clear()
     try:
+        if running.store.unwritable:
+            raise StoreError(f"{running.store.unwritable}: reload again when there is room")
         new = reread()
         broken = await asyncio.to_thread(rehearse, new.path(new.templates)) if new.templates else []
         if broken:
             raise ConfigError([str(each) for each in broken])
-        if new.web.listen != old.web.listen:
+        if new.web.listen != running.config.web.listen:
             listener(new.web.listen).close()
     except (NotifierError, OSError) as fault:
         _refuse(fault, told)
