@@ -15,9 +15,10 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
+from notifier.daemon.site import site
 from notifier.model import Cadence, SubscriberState
 from notifier.store.wishes import KEPT
-from notifier.web import guard, limits, patience
+from notifier.web import application, guard, limits, patience
 from notifier.web.guard import Guard
 from tests.world import Served, World, text, text_page
 
@@ -400,9 +401,23 @@ async def test_the_archive_finds_papers_by_word_listing_and_day_and_pages_throug
         assert "Number 7 on" in (await here.client.get("/papers/8")).text
         for path in ("/papers/99999", "/papers/x", "/papers/²", "/papers/" + "9" * 400):
             assert (await here.client.get(path)).status_code == 404
-        for odd in ("0", "-1", "99999", "x", "٣"):
+        for odd in ("0", "-1", "99999", "x", "٣", "²"):
             assert (await here.client.get("/papers", params={"page": odd})).status_code == 200
-        assert "such as 2026-11-21" in (await here.client.get("/papers", params={"from": "soon"})).text
+        for day in ({"from": "soon"}, {"to": "9999-12-31"}):
+            assert "such as 2026-11-21" in (await here.client.get("/papers", params=day)).text
+        for odd in ("\0", "a\0b"):
+            for name in ("q", "listing", "from", "page"):
+                assert (await here.client.get("/papers", params={name: odd})).status_code == 200
+
+
+async def test_who_searches_the_archive_all_the_time_is_asked_to_wait_and_nobody_else_is(here: Visit) -> None:
+    for client, expected in (("93.184.215.14", 429), ("203.0.113.7", 200)):
+        transport = httpx.ASGITransport(app=application(site(here.site.running)), client=(client, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://site") as asking:
+            answers = [await asking.get("/papers", params={"q": "knots"}) for _ in range(121)]
+            assert (answers[119].status_code, answers[120].status_code) == (200, expected), client
+            assert ("retry-after" in answers[120].headers) == (expected == 429)
+            assert (await asking.get("/papers")).status_code == 200
 
 
 async def test_the_status_names_every_listing_and_how_it_ended(here: Visit) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from unicodedata import normalize
 
 from sqlalchemy import (
     Column,
@@ -51,6 +52,10 @@ from notifier.store.papers import listing_state
 from notifier.store.rows import STORED_COLUMNS, to_stored, to_subscriber, to_subscription
 
 MOST_WORDS = 20  # of a title that is searched for
+SHORT = 2  # letters of a word that is found as it stands only: what begins with it is nearly everything
+# Signs of New Tai Lue and of the Vedas: letters that SQLite's tokenizer takes for the end of a word.
+_CUT = re.compile("[\u19b0-\u19c0\u19c8\u19c9\u1cf2\u1cf3]")
+_DOT_ABOVE = "\u0307"  # which İ in small letters leaves beside its i
 _INDEX = Table("paper_text", MetaData(), Column("rowid", Integer))  # of SQLite; the migrations make it
 
 
@@ -58,8 +63,8 @@ _INDEX = Table("paper_text", MetaData(), Column("rowid", Integer))  # of SQLite;
 class Sought:
     """Which papers of the archive are wanted; [since, until) in UTC.
 
-    All `words` stand in the title, the abstract or the authors, or words there begin so. Of scripts without spaces any
-    part is found, in titles and authors.
+    All `words` stand in the title, the abstract or the authors, or words there begin so, if longer than SHORT. Of
+    scripts without spaces any part is found, in titles and authors.
     """
 
     words: str = ""
@@ -127,7 +132,7 @@ class Archive:
         """Return papers of the archive, newest first."""
         table, shown = schema.paper, schema.sighting
         asked = select(*STORED_COLUMNS).order_by(table.c.id.desc()).limit(limit).offset(offset)
-        words = re.findall(r"[^\W_]+", sought.words.lower())[:MOST_WORDS]
+        words = _words(sought.words)
         for word in filter(unspaced, words):
             like = f"%{word}%"
             asked = asked.where(table.c.title.like(like) | cast(table.c.authors, Text).like(_as_json(like), escape="~"))
@@ -149,11 +154,16 @@ class Archive:
         """Narrow to the papers with all words, by the index that the database keeps of them."""
         table = schema.paper
         if self._database.is_sqlite:
-            wanted = " ".join(f'"{word}"*' for word in words)
+            pieces = [piece for word in words for piece in _CUT.split(word) if piece]
+            if not pieces:
+                return asked.where(false())
+            wanted = " ".join(f'"{piece}"{"*" if _begins(piece) else ""}' for piece in pieces)
             index = text("paper_text MATCH :wanted").bindparams(wanted=wanted)
             found = asked.join(_INDEX, _INDEX.c.rowid == table.c.id).where(index)
             return found.order_by(None).order_by(_INDEX.c.rowid.desc())  # only the papers of the page are read
-        sought = func.to_tsquery(literal_column("'simple'::regconfig"), " & ".join(f"{word}:*" for word in words))
+        sought = func.to_tsquery(
+            literal_column("'simple'::regconfig"), " & ".join(f"{word}:*" if _begins(word) else word for word in words)
+        )
         return asked.where(func.paper_words(table.c.title, table.c.abstract, table.c.authors).op("@@")(sought))
 
     async def polls_since(self, since: datetime) -> list[Poll]:
@@ -291,6 +301,15 @@ def _poll(row: Row[Any]) -> Poll:
         listing=row.listing, polled_at=row.polled_at, outcome=Outcome(row.outcome), reason=row.reason,
         listed_on=row.listed_on, day_text=row.day_text, read=row.read, stated=row.stated, new=row.new,
     )  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    """Return the words that are looked for, in the form in which texts are stored: composed, in small letters."""
+    return re.findall(r"[^\W_]+", normalize("NFC", text).lower().replace(_DOT_ABOVE, ""))[:MOST_WORDS]
+
+
+def _begins(word: str) -> bool:
+    return len(normalize("NFD", word)) > SHORT  # a Korean syllable is two letters or three
 
 
 async def _first_poll(connection: AsyncConnection, listing: str) -> int | None:

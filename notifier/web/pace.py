@@ -14,6 +14,7 @@ from math import ceil
 PRIVATE = (30.0, 30 / 3600)  # requests for one private feed at once, and more of them per second
 PUBLIC = (600.0, 2.0)  # requests for public feeds by one network; an office reads many
 SEARCH = (30.0, 60 / 3600)  # feeds of searches that are not ready, by one network
+WORDS = (120.0, 0.5)  # pages of the archive with words that are looked for, by one network
 MOST_READERS = 20_000
 
 Limit = tuple[float, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlencode
 
@@ -15,6 +16,8 @@ from notifier.model import Coverage, Outcome, PaperId, Poll, StoredPaper
 from notifier.store.archive import Sought
 from notifier.web import shown
 from notifier.web.forms import LONGEST, Problem, query_of
+from notifier.web.guard import seen
+from notifier.web.pace import WORDS
 from notifier.web.recent import DAYS, Busy
 from notifier.web.render import beside, public
 from notifier.web.site import Site, site_of
@@ -121,11 +124,15 @@ async def status(request: Request) -> Response:
 
 async def papers(request: Request) -> Response:
     """The archive: every paper, or those whose title or authors hold some words, of a listing, of some days."""
-    asked = {name: request.query_params.get(name, "")[:300] for name in ("q", "listing", "from", "to", "page")}
+    # A text of PostgreSQL holds no NUL.
+    given = {name: value.replace("\0", "")[:300] for name, value in request.query_params.items()}
+    asked = {name: given.get(name, "") for name in ("q", "listing", "from", "to", "page")}
     site = site_of(request)
+    if asked["q"]:
+        _keep_pace(site, request)
 
     async def gather() -> dict[str, object]:
-        number = int(asked["page"]) if asked["page"].isdigit() and len(asked["page"]) < 6 else 1
+        number = int(asked["page"]) if re.fullmatch("[0-9]{1,5}", asked["page"]) else 1
         number = min(max(1, number), LAST_PAGE)
         since, since_problem = _day(asked["from"])
         until, until_problem = _day(asked["to"])
@@ -203,8 +210,17 @@ def _line(stored: StoredPaper) -> dict[str, object]:
     return {**line, "page_url": f"/papers/{stored.paper_id}"}
 
 
+def _keep_pace(site: Site, request: Request) -> None:
+    """Raise HTTPException 429 for a reader who searches too often."""
+    where = site.guard.household(*seen(request))
+    wait = 0 if where is None else site.pace.take(WORDS, where, site.clock())
+    if wait:
+        raise HTTPException(429, headers={"retry-after": str(wait)})
+
+
 def _day(text: str) -> tuple[date | None, str]:
     try:
-        return (date.fromisoformat(text) if text else None), ""
+        day = date.fromisoformat(text) if text else None
     except ValueError:
-        return None, "Write a day such as 2026-11-21."
+        day = date.max
+    return (None, "Write a day such as 2026-11-21.") if day == date.max else (day, "")  # no day follows the last
