@@ -79,6 +79,25 @@ async def test_what_readers_decided_here_is_kept(installation: World) -> None:
     assert await enrolled(installation, changed, "csv") == {"changed": 1, "away": 1}
 
 
+@pytest.mark.both_databases
+async def test_who_left_there_and_reads_here_is_left_alone(installation: World) -> None:
+    await installation.subscribe(READER, "graph")
+    await installation.subscribe(LEFT, "graph")
+    async with installation.opened() as running:
+        await running.store.unsubscribe(LEFT, installation.now)
+    text = await exported(installation, "csv")
+    async with installation.opened() as running:  # as on a machine where one who left there confirmed something else
+        left = await running.store.subscriber(LEFT)
+        assert left is not None
+        await running.store.erase(left.subscriber_id, installation.now)
+    await installation.subscribe(LEFT, "water")
+    active = text.replace("false", "true")
+    assert "unsubscribed" in active
+    assert await enrolled(installation, active, "csv") == {"unchanged": 1, "away": 1}
+    async with installation.opened() as running:
+        assert [each.label for each in await running.store.subscriptions(LEFT)] == ["water"]
+
+
 def test_every_mistake_of_a_csv_file_is_told_with_its_line() -> None:
     text = (
         "email,query,cadence,timezone,at\n"
@@ -142,8 +161,10 @@ async def test_the_commands_move_people_and_a_mistake_imports_nothing(installati
             capture_output=True, text=True, cwd=installation.folder, env={**os.environ, "COLUMNS": "200"},
         )  # fmt: skip
 
-    assert run("export", "people.json").stdout == "wrote people.json\n"
     file = installation.folder / "people.json"
+    file.write_text("what was there, and longer " * 1000)
+    file.chmod(0o644)
+    assert run("export", "people.json").stdout == "wrote people.json\n"
     assert file.stat().st_mode & 0o777 == 0o600
     assert [each["email"] for each in json.loads(file.read_text())["subscribers"]] == [READER]
     list_ = installation.folder / "team.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections import Counter
 from pathlib import Path
@@ -43,9 +44,10 @@ def export_people(
     if file is None:
         sys.stdout.write(text)
         return
-    with os.fdopen(
-        os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
-    ) as to:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8", newline="") as to:
+        if stat.S_ISREG(os.fstat(to.fileno()).st_mode):  # what was there under this name, too, becomes its owner's only
+            os.fchmod(to.fileno(), 0o600)
+            to.truncate()
         to.write(text)
     out.print(f"wrote {escape(str(file))}")
 
@@ -64,7 +66,7 @@ def import_people(
 ) -> None:
     """Let in subscribers and subscriptions of a file: all of it, or nothing where it has a mistake.
 
-    Done twice it changes nothing more. Who left here stays away; what was found before is not sent.
+    Done twice it changes nothing more. Who left, here or there, is not subscribed; what was found before is not sent.
     """
     chosen, settings = _form(file, form), load_config(config)
     try:
@@ -96,7 +98,7 @@ def import_people(
         ("changed", "subscriptions were changed to what the file says"),
         ("unchanged", "subscriptions were there already"),
         ("ended", "subscriptions were ended here by their owners: they stay ended"),
-        ("away", "lines are of people who left or are suppressed here: they stay away"),
+        ("away", "lines are of people who left or are suppressed, here or there: nothing was changed for them"),
     ):
         if done[what]:
             out.print(f"{done[what]} {words}")

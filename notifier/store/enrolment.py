@@ -39,7 +39,8 @@ class Enrolment(Readers):
         """Let these people in; an entry that does not say its state is of somebody who confirmed.
 
         Returns how many people and subscriptions were added, how many subscriptions changed or were there already, how
-        many were left alone because their owner ended them here, and how many entries were of people who left.
+        many were left alone because their owner ended them here, and how many entries were of people who left here or
+        there and are something else on the other side.
         """
         done: Counter[str] = Counter()
         for start in range(0, len(entries), AT_ONCE):
@@ -59,7 +60,7 @@ class Enrolment(Readers):
             else:
                 await self._keep_away(connection, entry.email, state, now)
             row = (await connection.execute(select(table).filter_by(email=entry.email))).one()
-        elif row.state in AWAY and state is SubscriberState.CONFIRMED:
+        elif (row.state in AWAY) != (state in AWAY):
             return ["away"]
         if entry.wish is not None:
             done.append(await self._enrol_subscription(connection, SubscriberId(row.id), entry.wish, entry.active, now))
