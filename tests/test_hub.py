@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import parse_qs
@@ -9,6 +10,7 @@ from urllib.parse import parse_qs
 import feedparser  # type: ignore[import-untyped]
 import pytest
 
+from notifier.worker.engine import part
 from tests.servers.http import Answer, Site, site
 from tests.visit import FORMATS, LATER, NEW, OLD, READER, Visit, visit
 from tests.world import World, text_page
@@ -86,3 +88,13 @@ async def test_a_hub_that_fails_is_told_later_and_keeps_nobody_waiting(announced
     assert told(hub)[-1] >= {f"{BASE}/feeds/all.atom", f"{BASE}/feeds/trending.json"}
     await running.hub.tell()
     assert len(hub.requests) == failed + 1, "it was told once"
+
+
+async def test_a_hub_is_told_by_the_worker_that_serves_the_site_and_by_no_other(announced: Visit, hub: Site) -> None:
+    running, stop = announced.site.running, asyncio.Event()
+    hub.requests.clear()
+    assert "hub" not in {step.name for step in part(("poll", "match", "send")).steps(running, stop)}
+    steps = {step.name: step for step in part(("web",)).steps(running, stop)}
+    await steps["publish"].work()
+    await steps["hub"].work()
+    assert f"{BASE}/feeds/all.atom" in set().union(*told(hub))

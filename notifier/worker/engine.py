@@ -71,8 +71,9 @@ def _own_steps(running: Running, roles: Collection[str]) -> list[Step]:
     """Return what each process does for itself."""
     folder = running.config.path(running.config.feeds.files)
     mend = Step(name="mend", every=BEAT, work=lambda: _mend(running))
-    publish = Step(name="publish", every=daemon.TICK, work=lambda: pipeline.publish(running.shelf, folder))
-    return [mend, publish] if "web" in roles else [mend]
+    publish = Step(name="publish", every=daemon.TICK, work=lambda: pipeline.publish(running.shelf, folder, running.hub))
+    tell = [Step(name="hub", every=daemon.TICK, work=running.hub.tell)] if running.hub else []
+    return [mend, publish, *tell] if "web" in roles else [mend]
 
 
 async def _mend(running: Running) -> None:
