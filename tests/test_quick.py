@@ -60,6 +60,16 @@ async def test_the_short_and_the_long_way_give_the_same_answer(ready: Visit) -> 
     assert ready.site.server.server_state.total_requests == counted + 20
 
 
+async def test_a_connection_is_closed_for_who_asks_so_in_whatever_letters(ready: Visit) -> None:
+    for word in ("close", "Close"):
+        port = int(ready.site.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(f"Connection: {word}"))
+        async with asyncio.timeout(10):
+            assert b"connection: close" in await reader.read(), word
+        writer.close()
+
+
 async def test_requests_that_come_in_pieces_or_together_are_all_answered_in_order(ready: Visit) -> None:
     one = request()
     whole = await asked(ready, [one])

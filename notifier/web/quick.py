@@ -70,7 +70,7 @@ def quick(site: Site) -> type[Patient]:
             if kept is None or kept[0] is not copy:
                 kept = heads[key] = copy, _head(copy, compressed=compressed, known=known)
             body = b"" if known or asked[1] == b"HEAD" else copy.gzipped if compressed else copy.body
-            last = headers.get(b"connection") == b"close"
+            last = headers.get(b"connection", b"").lower() == b"close"
             self.rest()
             date = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
             end = b"connection: close\r\n\r\n" if last else b"\r\n"

@@ -68,6 +68,8 @@ class Recent:
             self._answers.move_to_end(key)
             return self._answers[key]
         answer = await self._in_thread(lambda: survey(query, papers, now, DAYS, READ_CLOSELY, self._usual))
+        if [id(each) for each in papers] != [id(each) for each in self._now()]:  # days came while it was looked for
+            return answer
         self._answers[key] = answer
         while len(self._answers) > ANSWERS:
             self._answers.popitem(last=False)
@@ -88,6 +90,9 @@ class Recent:
             except TimeoutError:
                 if not self._days:
                     raise Busy from None
+        return self._now()
+
+    def _now(self) -> list[Issue]:
         return [found for _, (_, found) in sorted(self._days.items())]
 
     async def _read(self, now: datetime) -> None:
@@ -113,10 +118,12 @@ class Recent:
 
         async for found in prepare(papers()):
             kept[found.day] = there[found.day], found
-        if changed or kept.keys() != self._days.keys():
-            self._answers.clear()
+        others = changed or kept.keys() != self._days.keys()
+        if others:
             self._usual = await to_thread.run_sync(usual, [found for _, found in kept.values()])
         self._days, self._looked_at = kept, now
+        if others:  # in the same breath: an answer out of the days before is not kept
+            self._answers.clear()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._threads.statistics().tasks_waiting >= WAITING:
