@@ -66,7 +66,8 @@ async def _asked(process: Process, day: Day) -> Issue:
 
 def work() -> None:
     """Be the process: prepare the days that come in by standard input until it ends."""
-    os.nice(NICE)
+    with contextlib.suppress(OSError):  # a unit that filters system calls refuses it
+        os.nice(NICE)
     there, back = sys.stdin.buffer, sys.stdout.buffer
     while head := there.read(LENGTH.size):
         day, papers = pickle.loads(there.read(*LENGTH.unpack(head)))  # noqa: S301 - of the program itself

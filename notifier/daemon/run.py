@@ -69,9 +69,11 @@ async def run(config: Config, reread: Callable[[], Config], part: Part = ALL) ->
     asyncio.get_running_loop().set_exception_handler(LoopTrouble())
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.reload.set)
     given = notify.inherited()
-    listening = (given or [listener(config.web.listen)]) if part.site else []
+    listening: list[socket.socket] = []
     async with AsyncExitStack() as last:
         try:
+            if part.site:
+                listening = given or [listener(config.web.listen)]
             running = await _open(config, last, part)
         except (NotifierError, OSError) as fault:
             await _linger(fault, told)
