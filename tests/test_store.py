@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, update
 
-from notifier.daemon.opening import shared, utc_now
+from notifier.daemon.opening import shared
 from notifier.diff import batch_keys, diff
 from notifier.errors import SeenMeanwhile, StoreError
 from notifier.model import (
@@ -399,4 +399,17 @@ async def test_f083_a_process_whose_clock_is_wrong_goes_by_the_clock_of_the_data
         clock = await shared(store, slow)
         is_sqlite = database.startswith("sqlite")
         assert (abs(clock() - datetime.now(UTC)) < timedelta(hours=1)) is not is_sqlite
-        assert await shared(store) is utc_now
+        right = await shared(store)
+        assert abs(right() - datetime.now(UTC)) < timedelta(hours=1)
+
+
+async def test_f083_a_clock_that_is_set_while_the_program_runs_is_measured_anew(
+    database: str,
+) -> None:
+    wrong = timedelta()
+    async with open_store(database) as store:
+        clock = await shared(store, lambda: datetime.now(UTC) + wrong)
+        for wrong in (timedelta(hours=3), timedelta(hours=-3), timedelta()):
+            await clock.measure()
+            near = abs(clock() - datetime.now(UTC)) < timedelta(hours=1)
+            assert near is (not database.startswith("sqlite") or not wrong)

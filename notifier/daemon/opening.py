@@ -71,13 +71,35 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def shared(store: Store, own: Clock = utc_now) -> Clock:
-    """Return the clock that all processes of a database go by: the database's, where ours differs from it."""
-    ahead = await store.ahead_of(own())
-    if abs(ahead) < TOLERATED:
-        return own
-    log.clock_differs(ahead)
-    return lambda: own() + ahead
+class SharedClock:
+    """The clock that all processes of a database go by: the database's, where ours differs from it.
+
+    Measured again and again: ours may be set while we run, and who is ahead frees what others hold.
+    """
+
+    def __init__(self, store: Store, own: Clock = utc_now) -> None:
+        self._store = store
+        self._own = own
+        self._ahead = timedelta()  # the database's clock, of ours
+
+    def __call__(self) -> datetime:
+        return self._own() + self._ahead
+
+    async def measure(self) -> None:
+        """Compare the two; what the answer took to come is no difference. Raises what the database does."""
+        asked = self._own()
+        ahead = await self._store.ahead_of(asked)
+        if abs(ahead - self._ahead) < TOLERATED + abs(self._own() - asked):
+            return
+        self._ahead = ahead if abs(ahead) >= TOLERATED else timedelta()
+        log.clock_differs(self._ahead)
+
+
+async def shared(store: Store, own: Clock = utc_now) -> SharedClock:
+    """Return the clock of a database, measured once."""
+    clock = SharedClock(store, own)
+    await clock.measure()
+    return clock
 
 
 @asynccontextmanager
@@ -90,7 +112,8 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
     spare_memory()
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
-        clock = clock or await shared(store)
+        ours = await shared(store)
+        clock = clock or ours
         fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))
         worker = await stack.enter_async_context(confine())
         intake = Intake(store=store, client=fetching, worker=worker, queries=Queries())
@@ -98,7 +121,7 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
         stack.push_async_callback(sending.close)
         resend = config.mail.in_doubt == "resend"
         name = owner()
-        await stack.enter_async_context(_living(store, name, roles))
+        await stack.enter_async_context(_living(store, name, roles, ours))
         log.recovered(*await store.recover(clock(), resend=resend, gone=gone))
         for email in await store.keep_configured(config.subscriptions, clock()):
             log.still_unsubscribed(email)
@@ -144,7 +167,7 @@ async def _store_answers(desk: Desk) -> None:
 
 
 @asynccontextmanager
-async def _living(store: Store, name: str, roles: str) -> AsyncIterator[None]:
+async def _living(store: Store, name: str, roles: str, clock: SharedClock) -> AsyncIterator[None]:
     """Say again and again that this process lives; what cannot be said now is said at the next beat."""
 
     async def beat() -> None:
@@ -152,6 +175,7 @@ async def _living(store: Store, name: str, roles: str) -> AsyncIterator[None]:
             await asyncio.sleep(BEAT.total_seconds())
             try:
                 await store.beat(name, roles)
+                await clock.measure()
             except Exception as fault:  # the database is away: whoever needs it says so
                 log.step_failed("beat", fault)
 
