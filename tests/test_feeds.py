@@ -177,3 +177,15 @@ async def test_a_feed_that_could_not_be_written_is_written_when_there_is_room(to
     await told.news(LATER, minutes=0)
     assert LATER in (folder / "all.rss").read_text()
     assert len(list(folder.iterdir())) == len(PUBLIC)
+
+
+async def test_a_listing_whose_name_is_too_long_for_a_file_has_one_and_those_after_it_too(installation: World) -> None:
+    long = [f"{'é' * 60}{last}" for last in "ab"]
+    for name in long:
+        installation.listing("daily")
+        installation.listings.append(installation.listings.pop().replace('name = "daily"', f'name = "{name}"'))
+    installation.pages.put("/daily", text_page(*NEW))
+    await installation.run()
+    files = {path.name for path in (installation.folder / "feeds").iterdir()}
+    assert len(files) == 3 * (2 + len(long))
+    assert {"all.rss", "trending.json"} < files

@@ -171,7 +171,7 @@ def _headers(copy: Copy, *, compressed: bool) -> Headers:
     """Return the headers that a 200 and a 304 share; each coding has an ETag of its own (RFC 9110 8.8.3.3)."""
     headers = {
         "etag": f'"{copy.etag}-gzip"' if compressed else f'"{copy.etag}"',
-        "last-modified": format_datetime(copy.modified, usegmt=True),
+        **({} if _is_undated(copy) else {"last-modified": format_datetime(copy.modified, usegmt=True)}),
         "vary": VARY,
         **(_PRIVATE if copy.private else _PUBLIC if copy.address.page is None else _ARCHIVE),
     }
@@ -195,13 +195,18 @@ def has_it(asked: Mapping[bytes, bytes], copy: Copy) -> bool:
     if match is not None:
         return match.strip() == b"*" or any(copy.etag.encode() == tag for tag in _tags(match))
     since = asked.get(b"if-modified-since")
-    if since is None:
+    if since is None or _is_undated(copy):
         return False
     try:
         date = parsedate_to_datetime(since.decode("latin-1"))
         return copy.modified <= (date if date.tzinfo else date.replace(tzinfo=UTC))
     except (ValueError, TypeError, OverflowError):
         return False
+
+
+def _is_undated(copy: Copy) -> bool:
+    """Tell whether a date says nothing: the trending papers change places without any being newer."""
+    return copy.address.kind is Kind.TRENDING
 
 
 def _tags(match: bytes) -> Iterable[bytes]:
