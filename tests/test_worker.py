@@ -238,3 +238,21 @@ async def test_a_second_daemon_without_a_place_at_the_relay_sends_nothing_and_as
         await running.store.sign_off("another")
         _, drained = await once(running)
         assert drained.states == {OutboxState.SENT: 1}
+
+
+async def test_p19_a_worker_whose_relay_hangs_before_the_dot_gives_its_messages_back_at_a_stop(shared: World) -> None:
+    async with post() as server:
+        shared.relay = f"smtp://127.0.0.1:{server.port}"
+        shared.listing("daily", first="owe")
+        shared.pages.put("/daily", text_page("A Fictional Paper on Patience"))
+        await subscribe_all(shared, ["reader@example.org", "second@example.org"])
+        server.fault("rcpt", "wait:60", "ok")
+        async with workers(shared, "poll,match,send") as (started,):
+            async with asyncio.timeout(60):
+                await server.until(lambda: server.count("RCPT") == 1)
+            started.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(started.wait(), 15) == 0
+        assert server.accepted == []
+    async with await psycopg.AsyncConnection.connect(shared.config.database_url.replace("+psycopg", "")) as database:
+        states = await (await database.execute("SELECT state, crashes, owner FROM message")).fetchall()
+    assert states == [("queued", 0, None)] * 2
