@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sqlite3
@@ -15,11 +16,14 @@ from ipaddress import ip_network
 import httpx
 import pytest
 
+from notifier.daemon import once
 from notifier.daemon.site import site
 from notifier.model import Cadence, SubscriberState
+from notifier.query import parse
 from notifier.store.wishes import KEPT
 from notifier.web import application, guard, limits, patience
 from notifier.web.guard import Guard
+from notifier.web.recent import AT_ONCE, Recent
 from tests.world import Served, World, text, text_page
 
 READER, OTHER = "ada@example.org", "bo@example.org"
@@ -439,3 +443,25 @@ async def test_a_preview_counts_marks_and_says_when_a_query_is_too_broad(install
         none = (await here.client.get("/", params={"q": "knotts"})).text
         assert "<strong>0 papers</strong>" in none
         assert "try knot" in none
+
+
+async def test_an_answer_out_of_the_days_before_is_not_given_after_the_days_that_came(here: Visit) -> None:
+    store, query = here.site.running.store, parse("harbours")
+    recent, now = Recent(store), here.world.now
+    await recent.survey(parse("ferries"), now)
+    places = [object() for _ in range(AT_ONCE)]
+    for place in places:
+        await recent._threads.acquire_on_behalf_of(place)
+    slow = asyncio.create_task(recent.survey(query, now))
+    while not recent._threads.statistics().tasks_waiting:  # noqa: ASYNC110 - nothing tells who begins to wait
+        await asyncio.sleep(0)
+    here.world.pages.put("/daily", text_page("A Later Fictional Paper on Harbours"))
+    here.world.now += timedelta(minutes=31)
+    await once(here.site.running)
+    await recent._issues(here.world.now, None)
+    assert recent._reading
+    await recent._reading
+    for place in places:
+        recent._threads.release_on_behalf_of(place)
+    old = (await slow).hits
+    assert (await recent.survey(query, here.world.now)).hits == old + 1
