@@ -93,17 +93,17 @@ def test_every_command_is_known_by_name_with_the_words_of_its_own_help() -> None
 
 
 @pytest.mark.parametrize(
-    "wants", ["from fictional.part import Anything", "from fictional.part import LIMIT\nLIMIT + 1"]
+    "wants", ["from a_thick_library.part import Anything", "from a_thick_library.part import LIMIT\nLIMIT + 1"]
 )
 def test_a_library_is_whole_where_it_wants_more_of_a_part_than_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wants: str
 ) -> None:
-    package = tmp_path / "fictional"
+    package = tmp_path / "a_thick_library"
     package.mkdir()
     (package / "__init__.py").write_text(wants)
     (package / "part.py").write_text("LIMIT = 3")
     monkeypatch.syspath_prepend(str(tmp_path))
-    import_slim("fictional", "fictional.part")
-    library = sys.modules.pop("fictional")
+    import_slim("a_thick_library", "a_thick_library.part")
+    library = sys.modules.pop("a_thick_library")
     assert (library.LIMIT == 3) if "LIMIT" in wants else isinstance(library.Anything, type)
-    sys.modules.pop("fictional.part", None)
+    sys.modules.pop("a_thick_library.part", None)
