@@ -67,9 +67,9 @@ bench-parse: $(READY) ## milliseconds per megabyte of page for every format, bes
 	$(BIN)/python benchmarks/parse.py
 
 constraints: $(READY) ## lock the newest versions anew, with hashes
-	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --group dev --all-extras --universal --generate-hashes --no-annotate \
 		--no-header --upgrade --python-version 3.11 -o constraints.txt
-	$(BIN)/uv pip compile pyproject.toml --group build --all-extras --universal --generate-hashes --no-emit-index-url --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --group build --all-extras --universal --generate-hashes --no-annotate \
 		--no-header --python-version 3.11 --constraint constraints.txt -o requirements.txt
 
 # Debian's python3 comes without venv: root gets it, others are told.

@@ -202,7 +202,9 @@ async def test_an_answer_for_a_message_that_was_erased_meanwhile_fails_nothing(i
     async with installation.opened() as running:
         answer = Reply(Verdict.SENT, 250, "ok")
         settled = await running.store.settle(OutboxId(999), answer, running.clock(), resend=True)
-    assert settled is OutboxState.FAILED
+        later = running.clock() + timedelta(minutes=1)
+        turned_away = await running.store.turned_away(OutboxId(999), later, "4.7.0 not now", running.clock())
+    assert settled is turned_away is OutboxState.FAILED
 
 
 async def test_messages_whose_content_cannot_be_read_are_not_kept_from_others(installation: World) -> None:

@@ -50,11 +50,6 @@ def text_in(node: LexborNode | None) -> str:
     return "".join(found)
 
 
-def looks_like_html(text: str) -> bool:
-    """Tell whether text holds a tag or an entity of HTML, so that it was probably meant as HTML."""
-    return bool(_ENTITY.search(text)) or any(tag[3] and tag[2].lower() in _KNOWN for tag in _TAG.finditer(text))
-
-
 def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
@@ -73,7 +68,6 @@ _UNREAD = _words("script style iframe annotation")
 _TAG = re.compile(
     r"<(/?)(?:([A-Za-z][A-Za-z0-9]{0,20})(?=(\s{0,20}/?>|\s{1,20}[A-Za-z][\w:.-]{0,60}(?:\s{0,20}=|\s{0,20}/?>))?))?"
 )
-_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,31});")
 _ESCAPED = re.compile(r"&(?:amp|lt|gt|quot|apos|#39|nbsp);")
 _ANY_TAG = re.compile(r"<[^<>]{0,2000}>")
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import date
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-CATCHUP_DAYS = 90  # how far back arXiv's catch-up goes
 _ARXIV_LIST = re.compile(r"/list/([A-Za-z][A-Za-z.-]*)/(?:new|recent|pastweek)/?")
 _ARXIV_FEED = re.compile(r"/(?:rss|atom)/([A-Za-z][A-Za-z.-]*)/?")
 

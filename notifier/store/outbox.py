@@ -164,7 +164,9 @@ class Outbox:
         """
         message = schema.message
         async with self._database.write() as connection:
-            row = (await connection.execute(select(*FACTS).where(message.c.id == outbox_id))).one()
+            row = (await connection.execute(select(*FACTS).where(message.c.id == outbox_id))).one_or_none()
+            if row is None:  # erased meanwhile
+                return OutboxState.FAILED
             if row.state not in UNDER_WAY:
                 return OutboxState(row.state)
             again = next_attempt(row.attempts + 1, row.queued_at, now, spread=spread(row))
