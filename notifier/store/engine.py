@@ -1,9 +1,7 @@
-"""The engine: opens the database, keeps it durable, and hands out transactions.
+"""The engine: opens the database (sqlite.py, postgresql.py) and hands out transactions.
 
-SQLite: WAL with `synchronous=FULL`, so that what is committed survives a power cut; every writing transaction begins
-IMMEDIATE, because one that reads first and then writes fails at once when another wrote in between; one writer at a
-time within the process, `busy_timeout` against other processes. The lock that lets one pipeline run per database is
-the kernel's (flock): it cannot go stale.
+SQLite has one writer at a time within the process. The lock that lets one pipeline run per database is the kernel's
+(flock): it cannot go stale.
 
 A disk that is full, failing or read-only raises Unwritable: the transaction is rolled back, reading goes on, and the
 next one is tried as if nothing had been; `unwritable` says why until `Store.ensure_writable` could store something.
@@ -11,20 +9,17 @@ next one is tried as if nothing had been; `unwritable` says why until `Store.ens
 A transaction that many wait for runs from its first statement to its commit in the database's own thread (`transact`):
 handing each statement over by itself costs more than the sync of the disk.
 
-PostgreSQL (the extra `postgres`): a writing transaction that decides from what it read is alone among all processes,
+PostgreSQL: a writing transaction that decides from what it read is alone among all processes,
 as on SQLite, by an advisory lock that ends with it; those that touch only rows they hold locks on run side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -35,13 +30,10 @@ from sqlalchemy import (
     JSON,
     Column,
     ColumnElement,
-    Engine,
     Insert,
     Table,
     Text,
     any_,
-    create_engine,
-    event,
     func,
     literal,
     select,
@@ -49,36 +41,23 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import DatabaseInUse, StoreError, Unwritable
 from notifier.files import own_as_folder
+from notifier.store.postgresql import LONGEST_PAUSE, open_postgresql
+from notifier.store.sqlite import Thread, open_sqlite
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-BUSY_TIMEOUT = 30  # seconds to wait for another process's transaction
-CONNECTIONS = 10  # to PostgreSQL, and as many again in a rush
-CACHE = 1_000  # KiB of pages for each connection; the kernel keeps them too
 PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
 WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their ids, too, and a cursor skips none
 # What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
 SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
 POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
-# How PostgreSQL is connected to: without prepared statements, which PgBouncer's transactions would end, and so that
-# a network that was cut is noticed within half a minute, in seconds and milliseconds.
-CONNECT: Mapping[str, int | None] = {
-    "prepare_threshold": None, "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
-    "keepalives_count": 3, "tcp_user_timeout": 25_000,
-}  # fmt: skip
-RESTED = 1.0  # seconds after which a connection is asked whether it is alive before it is used
-# A writer that is cut off from PostgreSQL in the middle holds its locks for this long and no longer. The session is
-# told so at its start; a transaction beside which nobody may write says it again, as PgBouncer may give it another.
-LONGEST_PAUSE = "20s"
 TRIES = 4  # of a transaction that waits for another which waits for it
 UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
 NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of PostgreSQL
@@ -113,9 +92,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = make_url(url)
         self.path = Path(self.url.database) if self.url.database and self.is_sqlite else None
-        self._engine = _engine(self)
+        self._engine = open_sqlite(self.url, self.path) if self.is_sqlite else open_postgresql(self.url)
         self._writer = asyncio.Lock()
-        self._threads = {writes: _Thread(self) for writes in (True, False)} if self.is_sqlite else {}
+        self._threads = {writes: Thread(self.url) for writes in (True, False)} if self.is_sqlite else {}
         self._lock: IO[str] | None = None
         self.unwritable = ""  # why a transaction could not be stored; "" again when a trial could
 
@@ -179,7 +158,8 @@ class Database:
     async def outside(self) -> AsyncIterator[AsyncConnection]:
         """A connection without a transaction, for what cannot be in one."""
         async with self._writer, self._engine.connect() as plain:
-            yield await plain.execution_options(isolation_level="AUTOCOMMIT")
+            apart: dict[str, Any] = {"outside": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            yield await plain.execution_options(**apart)
 
     @property
     def place(self) -> str:
@@ -275,132 +255,3 @@ def _why_unwritable(fault: BaseException | None) -> str:
     if isinstance(code, int):
         return SQLITE_UNWRITABLE.get(code & 0xFF, "")
     return POSTGRESQL_UNWRITABLE.get(str(getattr(fault, "sqlstate", "")), "")
-
-
-def _engine(database: Database) -> AsyncEngine:
-    if not database.is_sqlite:
-        return _postgresql(database.url)
-    if database.path and not database.path.parent.is_dir():
-        raise StoreError(f"{database.path.parent} is not a directory: make it, or set `database` to another place")
-    if database.path and str(database.path) != ":memory:" and not database.path.exists():
-        # SQLite would give it what the umask leaves; its log and index get the mode of the database.
-        with contextlib.suppress(OSError):
-            os.close(os.open(database.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            own_as_folder(database.path)
-    engine = create_async_engine(
-        database.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
-    )
-    _prepare(engine.sync_engine)
-    return engine
-
-
-def _prepare(engine: Engine) -> None:
-    """Have each connection to SQLite durable, and each transaction of a writer begun as one."""
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _record: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-                       f"cache_size=-{CACHE}"):  # fmt: skip
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-class _Thread:
-    """A thread with a connection to SQLite of its own, in which whole transactions run, one after the other."""
-
-    def __init__(self, database: Database) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="database")
-        self._engine = create_engine(
-            database.url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": BUSY_TIMEOUT}, hide_parameters=True
-        )
-        _prepare(self._engine)
-
-    async def transact(
-        self, outside: AsyncEngine, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]], *, writes: bool
-    ) -> T:
-        """Do `work` to its end, even if who waits for it is cut off."""
-
-        def whole() -> T:
-            with self._engine.connect() as plain:
-                connection = plain.execution_options(writes=writes)
-                with connection.begin():
-                    return _at_once(work(_Direct(outside, sync_connection=connection)))
-
-        running = asyncio.get_running_loop().run_in_executor(self._executor, whole)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
-
-    async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._engine.dispose)
-        self._executor.shutdown()
-
-
-class _Direct(AsyncConnection):
-    """A connection that is used in its own thread: each statement is done when its call returns."""
-
-    async def execute(self, *args: Any, **kwargs: Any) -> Any:
-        return self._proxied.execute(*args, **kwargs)
-
-    async def scalar(self, *args: Any, **kwargs: Any) -> Any:
-        return self._proxied.scalar(*args, **kwargs)
-
-    async def exec_driver_sql(self, *args: Any, **kwargs: Any) -> Any:
-        return self._proxied.exec_driver_sql(*args, **kwargs)
-
-
-def _at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never has to wait: what it awaits, a connection of this thread, is done when it answers."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return cast("T", done.value)
-    work.close()
-    raise RuntimeError("a transaction waited for something beside the database")
-
-
-def _postgresql(url: URL) -> AsyncEngine:
-    try:
-        engine = create_async_engine(
-            url.set(drivername="postgresql+psycopg"),
-            hide_parameters=True,  # they hold addresses
-            pool_size=CONNECTIONS,
-            max_overflow=CONNECTIONS,
-            connect_args=dict(CONNECT),
-        )
-    except ModuleNotFoundError as missing:
-        raise StoreError(f"PostgreSQL needs {missing.name}: install paper-notifier[postgres]") from None
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: DBAPIConnection, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_PAUSE}'")
-        cursor.close()
-        connection.commit()
-
-    @event.listens_for(engine.sync_engine, "checkin")
-    def rest(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
-        record.info["rested"] = time.monotonic()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def awake(connection: DBAPIConnection, record: ConnectionPoolEntry, _fairy: Any) -> None:
-        """See that a connection that rested is alive: a restarted server is not an error of the next transaction."""
-        if time.monotonic() - record.info.get("rested", time.monotonic()) < RESTED:
-            return
-        try:
-            alive = engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error:
-            alive = False
-        if not alive:
-            raise DisconnectionError
-
-    return engine

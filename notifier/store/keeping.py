@@ -11,7 +11,9 @@ from sqlalchemy import delete, exists, func, select
 from notifier.model import OutboxState, Outcome
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.sqlite import BUSY_TIMEOUT
 
+READERS_PATIENCE = 1_000  # milliseconds to wait for readers before the log is cut short
 AT_ONCE = 5_000  # rows in one transaction, so that nothing else waits long
 TRIAL = 500_000  # bytes that must find room after a full disk, before anything else is tried
 DULL = (Outcome.QUIET, Outcome.WAITING, Outcome.STALE, Outcome.FAILED)  # polls that brought nothing
@@ -89,11 +91,18 @@ class Keeping:
                 bounces={row[0]: row[1] for row in await connection.execute(kinds)},
             )
 
-    async def shorten_log(self) -> None:
-        """Bring SQLite's write-ahead log into the database and cut it short, if no other program reads from it."""
-        if self._database.is_sqlite:
-            async with self._database.outside() as connection:
-                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    async def shorten_log(self) -> bool:
+        """Bring SQLite's write-ahead log into the database and cut it short; False while a reader holds on to it.
+
+        Whoever wants to write waits meanwhile, so readers are not waited for as long as writers are.
+        """
+        if not self._database.is_sqlite:
+            return True
+        async with self._database.outside() as connection:
+            await connection.exec_driver_sql(f"PRAGMA busy_timeout = {READERS_PATIENCE}")
+            busy = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).first()
+            await connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
+        return busy is not None and not busy[0]
 
     async def prune_polls(self, now: datetime, after: timedelta) -> int:
         """Delete polls that brought nothing and are older than `after`; return how many there were.

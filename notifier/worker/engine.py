@@ -32,8 +32,8 @@ from notifier.errors import StoreError
 from notifier.fetch import host_of
 from notifier.intake import Queries, match_shard
 from notifier.model import QueryId
-from notifier.store.engine import CONNECT
 from notifier.store.jobs import BATCH, QUEUE, Call
+from notifier.store.postgresql import CONNECT
 from notifier.store.workers import BEAT, LAPSE
 from notifier.worker.tables import prepare
 
