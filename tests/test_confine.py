@@ -339,7 +339,7 @@ def within_limits() -> Iterator[None]:
     """The test as a whole takes no longer than hostile pages may."""
     started = time.monotonic()
     yield
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 ATTRIBUTES = "<b" + "".join(f' a{n}="1"' for n in range(200_000)) + ">x</b>"

@@ -80,7 +80,7 @@ async def test_what_happens_on_one_connection_concerns_the_message_on_it_alone(
     server: Post, fault: str, verdict: Verdict
 ) -> None:
     server.fault("dot bad@example.org", fault)
-    mail = relay_to(server, 3, final_timeout=0.5)
+    mail = relay_to(server, 3, final_timeout=2)
     replies = await asyncio.gather(*(offer(mail, who) for who in ["bad@example.org", *everybody(12)]))
     assert [reply.verdict for reply in replies] == [verdict, *[Verdict.SENT] * 12]
     await mail.close()
