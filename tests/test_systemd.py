@@ -100,7 +100,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "/opt/notifier": folder / "notifier",
         "/opt/libraries": libraries,
         "/opt/tests": PROJECT,
-        "/opt/later": successor(folder / "later", work=50_000_000),
+        "/opt/later": successor(folder / "later", work=30_000_000),
     }
 
 
