@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from notifier.model.digests import PrivateFeed
 from notifier.model.names import OutboxId, QueryId, SubscriberId
 from notifier.model.papers import Paper
 from notifier.model.polls import Coverage, Sighting
@@ -22,6 +23,16 @@ class Sent:
     settled_at: datetime | None
     state: OutboxState
     papers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """All that is a subscriber's: what they get, the newest of what they got, and their private feeds."""
+
+    subscriber: Subscriber
+    subscriptions: tuple[Subscription, ...]  # those that are active
+    sent: tuple[Sent, ...]
+    feeds: tuple[PrivateFeed, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

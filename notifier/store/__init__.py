@@ -4,7 +4,7 @@
 nobody confirmed yet), `readers` (what a subscriber does with what is theirs), `enrolment` (many people at once),
 `digests` (what is owed becomes a message), `outbox` (the commit points of sending), `bounces` (what comes back),
 `quarantine` (pages that kill the parser), `hosts` (when each may be asked again), `alarms` (what the operator is told),
-`feeds` (what each holds), `archive` (reading only). Open it with `open_store`.
+`feeds` (what each holds), `holdings` (all that is a subscriber's), `archive` (reading only). Open it with `open_store`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from notifier.store.bounces import Bounces
 from notifier.store.digests import Digests
 from notifier.store.engine import Database
 from notifier.store.enrolment import Enrolment
-from notifier.store.feeds import Feeds
+from notifier.store.holdings import Held
 from notifier.store.hosts import Hosts
 from notifier.store.jobs import Jobs
 from notifier.store.keeping import Keeping
@@ -60,7 +60,7 @@ class Store(
     Relays,
     Bounces,
     Quarantine,
-    Feeds,
+    Held,
     Archive,
     Keeping,
     Workers,

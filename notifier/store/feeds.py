@@ -115,12 +115,9 @@ class Feeds(Subscribers):
     async def private_feeds(self, subscriber_id: SubscriberId) -> list[PrivateFeed]:
         """Return a subscriber's private feeds: first that of all subscriptions, then that of each."""
         async with self._database.read() as connection:
-            seed = await connection.scalar(select(schema.subscriber.c.feed).filter_by(id=subscriber_id))
+            owner = (await connection.execute(select(schema.subscriber).filter_by(id=subscriber_id))).first()
             mine = await _subscriptions(connection, schema.subscription.c.subscriber_id == subscriber_id)
-        if seed is None:
-            return []
-        each = [_private("subscription", row.id, row.feed, [row]) for row in mine]
-        return [_private("subscriber", subscriber_id, seed, mine), *each]
+        return private(owner, mine) if owner else []
 
     async def rotate_feed(self, seed: str) -> str | None:
         """Give a private feed a new address; return its new seed, None when there is no such feed any more."""
@@ -199,6 +196,12 @@ async def _subscriptions(connection: AsyncConnection, where: ColumnElement[bool]
         .order_by(table.c.id)
     )
     return rows.all()
+
+
+def private(owner: Row[Any], mine: Sequence[Row[Any]]) -> list[PrivateFeed]:
+    """Return a subscriber's private feeds, from the rows of the subscriber and their active subscriptions."""
+    each = [_private("subscription", row.id, row.feed, [row]) for row in mine]
+    return [_private("subscriber", owner.id, owner.feed, mine), *each]
 
 
 def _private(kind: str, number: int, seed: str, rows: Sequence[Row[Any]]) -> PrivateFeed:

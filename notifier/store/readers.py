@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
-from notifier.model import Cadence, OutboxId, OutboxState, Sent, SubscriberId, Subscription, SubscriptionId, Wish
+from notifier.model import Cadence, OutboxState, SubscriberId, Subscription, SubscriptionId, Wish
 from notifier.store import schema
 from notifier.store.engine import chunks
 from notifier.store.rows import to_clock
@@ -67,25 +67,6 @@ class Readers(Wishes):
                 values = {"cadence": Cadence.WEEKLY, "next_due_at": cadence.next_due(weekly, now)}
                 await connection.execute(update(table).where(table.c.id == row.id).values(values))
             return len(rows)
-
-    async def sent(self, subscriber_id: SubscriberId, limit: int) -> list[Sent]:
-        """Return the newest digests to a subscriber, whatever became of them."""
-        message, delivery = schema.message, schema.delivery
-        papers = select(func.count()).where(delivery.c.message_id == message.c.id).scalar_subquery()
-        asked = (
-            select(message, papers.label("papers"))
-            .where(message.c.subscriber_id == subscriber_id, message.c.kind == "digest")
-            .order_by(message.c.id.desc())
-            .limit(limit)
-        )
-        async with self._database.read() as connection:
-            return [
-                Sent(
-                    outbox_id=OutboxId(row.id), queued_at=row.queued_at, settled_at=row.settled_at,
-                    state=OutboxState(row.state), papers=row.papers,
-                )
-                for row in await connection.execute(asked)
-            ]  # fmt: skip
 
     async def take_along(self, subscriber_id: SubscriberId) -> dict[str, list[dict[str, Any]]]:
         """Return every row that is about a subscriber, by table, without what opens their links."""

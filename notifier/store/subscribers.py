@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
@@ -120,12 +120,21 @@ class Subscribers:
 
     async def by_link(self, purpose: str, link: str) -> Subscriber | None:
         """Return whom a link of this purpose belongs to, None for one that is forged, revoked or cut short."""
-        token = link[: TOKEN_BYTES * 2]
-        if not hmac.compare_digest(self.link(purpose, token).encode(), link.encode("utf-8", "replace")):
+        token = self.opened(purpose, link)
+        if token is None:
             return None
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(schema.subscriber).filter_by(token=token))).first()
+
+        async def read(connection: AsyncConnection) -> Row[Any] | None:
+            return (await connection.execute(select(schema.subscriber).filter_by(token=token))).first()
+
+        row = await self._database.transact(read, writes=False)
         return to_subscriber(row) if row else None
+
+    def opened(self, purpose: str, link: str) -> str | None:
+        """Return the token that a link of this purpose was derived from, None when it was derived from none."""
+        token = link[: TOKEN_BYTES * 2]
+        made = self.link(purpose, token).encode()
+        return token if hmac.compare_digest(made, link.encode("utf-8", "replace")) else None
 
     @again
     async def leave(self, subscriber_id: SubscriberId, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time
 
 from starlette.exceptions import HTTPException
@@ -9,10 +10,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from notifier.errors import CostlyQuery
-from notifier.model import Cadence, DigestClock, PrivateFeed, Subscriber, SubscriberState, Subscription, SubscriptionId
+from notifier.model import (
+    Cadence,
+    DigestClock,
+    Holdings,
+    PrivateFeed,
+    Subscriber,
+    SubscriberState,
+    Subscription,
+    SubscriptionId,
+)
 from notifier.web import shown
 from notifier.web.feeds import private_path
-from notifier.web.forms import Problem, fields, query_of, wish_of
+from notifier.web.forms import Problem, fields, query_of, wish_of, zones
 from notifier.web.recent import DAYS, Busy
 from notifier.web.render import PRIVATE, page
 from notifier.web.site import Site, site_of
@@ -23,34 +33,33 @@ MOST_SUBSCRIPTIONS = 50  # of one subscriber
 
 async def manage(request: Request) -> Response:
     """Show everything."""
-    reader = await _reader(request)
-    return await _show(request, reader)
+    return await _show(request)
 
 
 async def change(request: Request) -> Response:
     """Save, preview or end one subscription, or add one."""
-    site, reader, form = site_of(request), await _reader(request), await fields(request)
-    mine = await _active(site, reader)
+    site, holdings, form = site_of(request), await _holdings(request), await fields(request)
+    reader, mine = holdings.subscriber, holdings.subscriptions
     text = request.path_params.get("subscription", "")
     number = SubscriptionId(int(text)) if text.isascii() and text.isdigit() and len(text) < 16 else None
     old = next((each for each in mine if each.subscription_id == number), None)
     if text and old is None:
-        return await _show(request, reader, note="That subscription had ended already.")
+        return await _show(request, note="That subscription had ended already.")
     if form.get("do") == "end" and old:
         await site.store.end(reader.subscriber_id, old.subscription_id)
-        return await _show(request, reader, note=f"Ended: {old.label}")
+        return await _show(request, note=f"Ended: {old.label}")
     default = old.clock if old else DigestClock(Cadence.DAILY, mine[0].clock.timezone if mine else site.timezone)
     wish, problems = wish_of(form, reader.email, default)
     if form.get("do") == "preview" or wish is None:
-        return await _show(request, reader, editing=(old, form, problems), status=200 if wish else 400)
+        return await _show(request, editing=(old, form, problems), status=200 if wish else 400)
     if old:
         await site.store.change(reader.subscriber_id, old.subscription_id, wish, site.clock())
     elif len(mine) >= MOST_SUBSCRIPTIONS:
         problem = Problem("q", f"{MOST_SUBSCRIPTIONS} subscriptions are the most that one address may have")
-        return await _show(request, reader, editing=(None, form, [problem]), status=400)
+        return await _show(request, editing=(None, form, [problem]), status=400)
     else:
         await site.store.add(reader.subscriber_id, wish, site.clock())
-    return await _show(request, reader, note=f"{'Saved' if old else 'Added'}: {wish.label}")
+    return await _show(request, note=f"{'Saved' if old else 'Added'}: {wish.label}")
 
 
 async def export(request: Request) -> Response:
@@ -63,26 +72,25 @@ async def export(request: Request) -> Response:
 
 async def rotate(request: Request) -> Response:
     """Give one private feed a new address; the old one answers 410 from now on."""
-    site, reader = site_of(request), await _reader(request)
-    for each in await site.store.private_feeds(reader.subscriber_id):
+    site, holdings = site_of(request), await _holdings(request)
+    for each in holdings.feeds:
         if f"{each.kind}-{each.number}" == request.path_params["feed"]:
             await site.store.rotate_feed(each.seed)
-            return await _show(request, reader, note="The feed has a new address; the old one is closed.")
-    return await _show(request, reader, note="That subscription had ended already.")
+            return await _show(request, note="The feed has a new address; the old one is closed.")
+    return await _show(request, note="That subscription had ended already.")
 
 
 async def erase(request: Request) -> Response:
     """Forget a subscriber, when the box is ticked."""
     site, reader, form = site_of(request), await _reader(request), await fields(request)
     if form.get("sure") != "yes":
-        return await _show(request, reader, unsure=True, status=400)
+        return await _show(request, unsure=True, status=400)
     await site.store.erase(reader.subscriber_id, site.clock())
     return await page(request, "erased", {})
 
 
 async def _show(
     request: Request,
-    reader: Subscriber,
     *,
     note: str = "",
     editing: tuple[Subscription | None, dict[str, str], list[Problem]] | None = None,
@@ -91,7 +99,8 @@ async def _show(
 ) -> Response:
     """Show the page, with one form as it was sent when it is `editing`."""
     site, link, now = site_of(request), request.path_params["link"], site_of(request).clock()
-    mine = await _active(site, reader)
+    holdings = await _holdings(request)
+    reader, mine = holdings.subscriber, holdings.subscriptions
     rows = [shown.subscription(each, now) for each in mine]
     for row in rows:
         row |= {"open": False, "preview": None, "excuse": ""}
@@ -111,13 +120,11 @@ async def _show(
         "state": str(reader.state),
         "subscriptions": rows,
         "new": new,
+        "zones": list(zones()),
         "note": note[:300],
         "unsure": unsure,
-        "sent": [
-            shown.sent(each, f"/digests/{copy}-{each.outbox_id}")
-            for each in await site.store.sent(reader.subscriber_id, SENT)
-        ],
-        "feeds": _feeds(site, await site.store.private_feeds(reader.subscriber_id)),
+        "sent": [shown.sent(each, f"/digests/{copy}-{each.outbox_id}") for each in holdings.sent],
+        "feeds": _feeds(site, holdings.feeds),
         "unsubscribe_url": f"/unsubscribe/{site.store.link('unsubscribe', reader.token)}",
         "left": reader.state is SubscriberState.UNSUBSCRIBED,
         "resubscribe_url": f"/resubscribe/{site.store.link('unsubscribe', reader.token)}",
@@ -127,7 +134,7 @@ async def _show(
     return await page(request, "manage", values, status=status)
 
 
-def _feeds(site: Site, mine: list[PrivateFeed]) -> list[dict[str, str]]:
+def _feeds(site: Site, mine: Sequence[PrivateFeed]) -> list[dict[str, str]]:
     """Say of each private feed what is in it and where it is: that of everything first, alone when there is one."""
     whole = [each for each in mine if each.kind == "subscriber"]
     single = [each for each in mine if each.kind == "subscription"]
@@ -154,8 +161,11 @@ async def _preview(site: Site, text: str) -> tuple[object, str]:
         return None, "This takes too long to preview. It can be saved."
 
 
-async def _active(site: Site, reader: Subscriber) -> list[Subscription]:
-    return [each for each in await site.store.subscriptions(reader.email) if each.active]
+async def _holdings(request: Request) -> Holdings:
+    holdings = await site_of(request).store.holdings(request.path_params["link"], SENT)
+    if holdings is None:
+        raise HTTPException(404)
+    return holdings
 
 
 async def _reader(request: Request) -> Subscriber:

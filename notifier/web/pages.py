@@ -15,7 +15,7 @@ from notifier.errors import CostlyQuery
 from notifier.model import Coverage, Outcome, PaperId, Poll, StoredPaper
 from notifier.store.archive import Sought
 from notifier.web import shown
-from notifier.web.forms import LONGEST, Problem, query_of
+from notifier.web.forms import LONGEST, Problem, query_of, zones
 from notifier.web.guard import seen
 from notifier.web.pace import WORDS
 from notifier.web.recent import DAYS, Busy
@@ -69,6 +69,7 @@ async def home_values(
     return {
         **found,
         "form": shown.wish_form(form, problems),
+        "zones": list(zones()),
         "asked": query is not None,
         "preview": preview,
         "excuse": excuse,

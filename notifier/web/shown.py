@@ -9,7 +9,7 @@ from typing import Any
 from notifier import present
 from notifier.model import Cadence, DigestClock, OutboxState, Outcome, Poll, Quiet, Sent, Subscription, Versions
 from notifier.survey import Survey
-from notifier.web.forms import Problem, shown, zones
+from notifier.web.forms import Problem, shown
 
 Plain = dict[str, Any]
 
@@ -108,7 +108,6 @@ def wish_form(values: Mapping[str, str], problems: Iterable[Problem] = ()) -> Pl
         "versions": _options(VERSIONS, values.get("versions", "")),
         "quiets": _options(QUIETS, values.get("quiet", "")),
         "problems": wrong,
-        "zones": list(zones()),
     }
 
 
