@@ -1,164 +1,28 @@
-"""TeX markup in titles and abstracts to Unicode that a person reads: `$\\tau$-bench` becomes `τ-bench`.
-
-Owns pylatexenc, of which only the tables of macro names are used: abstracts are not documents. They mix TeX with money
-("$5 and $10"), percentages, file paths, set braces, macros of the author's own that nobody defines (`\\ours`), and
-markup whose backslashes and dollars a web site has eaten ("R^textbf{2AI}"). So one tolerant pass reads from left to
-right and leaves alone what it does not know: an unknown macro keeps its argument, or else its name. It never raises,
-its time is proportional to the length, and text without markup comes back as it is.
-"""
+"""Reading: one tolerant pass from left to right that leaves alone what it does not know."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
 from typing import NamedTuple
 
-from pylatexenc.latex2text import get_default_latex_context_db
-from pylatexenc.latexencode import get_builtin_uni2latex_dict
+from notifier.tex.symbols import (
+    ACCENTS,
+    DOUBLE_STRUCK,
+    ESCAPED,
+    NOTHING,
+    OPERATORS,
+    OVER,
+    SMALL_LETTERS_LIMIT,
+    SPACES,
+    SUBSCRIPTS,
+    SUPERSCRIPTS,
+    UNSHOWN,
+    symbols,
+)
 
 MATH_LIMIT = 500  # code points between two dollars; more is prose about money
 DEPTH_LIMIT = 20  # groups inside groups; deeper ones are shown as they are
-
-_SIGNS = ("\\", "$", "^", "{", "}", "~", "--", "`", "_")  # text without any of these has no markup
-
-
-def readable(source: str) -> str:
-    """Turn TeX markup into readable Unicode; text without any is returned unchanged."""
-    for sign in _SIGNS:
-        if sign in source:
-            return _Reader(_typography(_repaired(source))).read()
-    return source
-
-
-# --- before reading: what is decided by pattern alone ---------------------------------------------------------------
-
-_STYLES = (
-    "text(?:bf|it|tt|sc|rm|sf|up|md|sl|normal)|math(?:bf|it|tt|cal|rm|sf|bb|frak|scr)|boldsymbol|emph|operatorname"
-)
-_LOST_BACKSLASH = re.compile(rf"(?<![A-Za-z\\])(?=(?:{_STYLES})\{{)")
-_LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
-_DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
-_LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
-_DASHES = re.compile(
-    r"""(?=[h\\`~-])  # looked at first, because this runs over every character
-        (?:(?P<url>https?://[^\s{}$]+|\\url\{[^{}]*\})
-      | (?P<em>(?<![-!<])---(?![->]))
-      | (?P<en>(?<=\s)--(?=\s)|(?<![-\s!<\\])--(?![->]))
-      | (?P<tie>(?<=[\w.,;:)\]}$%])~(?=\S))
-      | (?P<quoted>``(?P<words>(?>(?:[^`']|'(?!')){1,300}))'')
-      | (?P<single>(?<![\w`\\])`(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w'])))""",
-    re.VERBOSE,
-)
-
-
-def _repaired(source: str) -> str:
-    """Undo what web sites do to TeX: backslashes doubled or eaten, `\\href` gone from before its arguments."""
-    braced = "{" in source
-    if braced and "://" in source:
-        source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
-    source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in _symbols() or m[1] in _COMMANDS else m[0], source)
-    source = _LOST_DEGREE.sub("°", source)
-    return _LOST_BACKSLASH.sub(r"\\", source) if braced else source
-
-
-def _typography(source: str) -> str:
-    """Replace dashes, ties and quotation marks, not within links."""
-    if not any(sign in source for sign in ("--", "~", "`")):
-        return source
-
-    def replace(found: re.Match[str]) -> str:
-        match found.lastgroup:
-            case "em":
-                return "—"
-            case "en":
-                return "–"
-            case "tie":
-                before, after = source[found.start() - 1], source[found.end()]
-                return "~" if before.isdigit() and after.isdigit() else " "
-            case "quoted" | "words":
-                return f"“{found['words']}”"
-            case "single" | "word":
-                return f"‘{found['word']}’"
-        return found[0]
-
-    return _DASHES.sub(replace, source)
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------
-
-
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
-
-_ESCAPED = {c: c for c in "%&_#${}|"} | dict.fromkeys(",;: >\n", " ") | dict.fromkeys("!-/@()[]", "") | {"\\": " "}
-_ACCENTS = {
-    "'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "=": "\u0304", ".": "\u0307",
-    "u": "\u0306", "v": "\u030c", "H": "\u030b", "c": "\u0327", "k": "\u0328", "r": "\u030a", "d": "\u0323",
-    "b": "\u0331", "t": "\u0361",
-}  # fmt: skip
-_OVER = {
-    "hat": "\u0302", "widehat": "\u0302", "tilde": "\u0303", "widetilde": "\u0303", "bar": "\u0304", "dot": "\u0307",
-    "ddot": "\u0308", "vec": "\u20d7", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300",
-    "mathring": "\u030a", "overline": "\u0304",
-}  # fmt: skip
-_SUPERSCRIPTS = dict(zip(
-    "0123456789+-−=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVWαβγδθ*′∗†‡°∘⊤T⋆",
-    "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂᵅᵝᵞᵟᶿ*′*†‡°°ᵀᵀ⋆", strict=True,
-))  # fmt: skip
-_SUBSCRIPTS = dict(zip(
-    "0123456789+-−=()aehijklmnoprstuvxβγρφχ",
-    "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True,
-))  # fmt: skip
-_SMALL_LETTERS_LIMIT = {"^": 2, "_": 1}  # "10ᵗʰ" is legible, "Eᵢₛₒ" is not
-
-_DOUBLE_STRUCK = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))
-_NOTHING = _words(
-    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr displaystyle textstyle scriptstyle "
-    "limits nolimits rm it bf em tt sc sf sl cal small large Large footnotesize normalfont bfseries itshape "
-    "ttfamily scshape rmfamily noindent centering protect xspace allowbreak nobreak mathstrut null relax "
-    "ensuremath nonumber leavevmode"
-)
-_SPACES = _words("quad qquad newline linebreak par smallskip medskip bigskip space hfill thinspace enspace")
-_UNSHOWN = _words("cite citep citet citealp label ref eqref vspace hspace color thanks vskip nocite begin end")
-_OWN = {
-    "deg": "°", "degree": "°", "textdegree": "°", "LaTeX": "LaTeX", "TeX": "TeX", "eg": "e.g.", "ie": "i.e.",
-    "etc": "etc.", "etal": "et al.", "textgreater": ">", "textless": "<", "textbackslash": "\\", "gt": ">", "lt": "<",
-    "textasciitilde": "~", "textasciicircum": "^", "textunderscore": "_", "prime": "′", "ne": "≠", "item": "•",
-    "phi": "φ", "varphi": "φ", "epsilon": "ε", "bullet": "•", "ldots": "…", "dots": "…", "textemdash": "—",
-    "textendash": "–", "slash": "/", "colon": ":", "textbar": "|", "vert": "|", "Vert": "‖",
-    "lbrace": "{", "rbrace": "}",
-    "today": "today", "bmod": "mod", "ast": "∗", "star": "⋆", "textquotesingle": "'", "textmu": "μ", "micro": "μ",
-}  # fmt: skip
-_OPERATORS = _words(
-    "log ln lg exp sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan max min sup inf lim limsup "
-    "liminf arg argmax argmin det dim ker deg gcd Pr hom mod"
-)
-_COMMANDS = (
-    _NOTHING | _SPACES | _UNSHOWN | set(_OVER)
-    | _words("textbf textit texttt textsc textrm text emph mathrm mathbf mathcal mathbb frac sqrt url href footnote")
-)  # fmt: skip
-
-
-@cache
-def _symbols() -> dict[str, str]:
-    """Names of macros that stand for a symbol: pylatexenc's two tables, then our own choices."""
-    found: dict[str, str] = {}
-    for code, macro in get_builtin_uni2latex_dict().items():
-        name = re.fullmatch(r"\\(?:ensuremath\{\\)?([A-Za-z]+)\}?", macro)
-        if name:
-            found.setdefault(name[1], chr(code))
-    for spec in get_default_latex_context_db().iter_macro_specs():
-        if isinstance(spec.simplify_repl, str) and len(spec.simplify_repl) <= 2:
-            found[spec.macroname] = spec.simplify_repl
-    found = {name: text for name, text in found.items() if len(name) > 1 or name in "oOlLijPS"}
-    for unread in (_NOTHING | _SPACES | _UNSHOWN | set(_OVER)) & set(found):
-        del found[unread]
-    return found | {name: name for name in _OPERATORS - {"deg"}} | _OWN
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
 
 _PLAIN = re.compile(r"[^\\$^_{}]+")
 _NAME = re.compile(r"[A-Za-z]+\*?")
@@ -192,7 +56,7 @@ class _Scope(NamedTuple):
 _Read = tuple[str, int]  # the text read, and the position after it
 
 
-class _Reader:
+class Reader:
     """One left-to-right pass over a source. Every step moves forward and groups are bounded, which bounds the time."""
 
     def __init__(self, source: str) -> None:
@@ -276,10 +140,10 @@ class _Reader:
             if close < 0:
                 return sign, at + 2
             return self._span(at + 2, scope.inner(close, math=True)).strip(" "), close + 2
-        if sign in _ACCENTS and not (scope.math and sign in ".="):
+        if sign in ACCENTS and not (scope.math and sign in ".="):
             return self._accent(sign, at + 2, scope)
-        if sign in _ESCAPED:
-            return _ESCAPED[sign], at + 2
+        if sign in ESCAPED:
+            return ESCAPED[sign], at + 2
         lone = not sign.isascii() or ((sign.isdigit() and not self.source[at - 1 : at].strip()) or at == 0)
         return ("" if sign and lone else "\\"), at + 1
 
@@ -291,24 +155,24 @@ class _Reader:
             return ("" if sign.isalpha() else sign), found.end() if found else at
         if sign == "'" and found[3] and _AFTER_APOSTROPHE.match(self.source, at, scope.end):
             return "'", at  # an apostrophe that some tool escaped
-        return unicodedata.normalize("NFC", letter.removeprefix("\\") + _ACCENTS[sign]), found.end()
+        return unicodedata.normalize("NFC", letter.removeprefix("\\") + ACCENTS[sign]), found.end()
 
     def _named(self, name: str, at: int, after: int, scope: _Scope) -> _Read:
         """Read the macro `name`, whose backslash is at `at` and whose name ends at `after`."""
-        if name in _ACCENTS and _ACCENTED_AFTER_NAME.match(self.source, after, scope.end):
+        if name in ACCENTS and _ACCENTED_AFTER_NAME.match(self.source, after, scope.end):
             return self._accent(name, self._spaces(after, scope), scope)
-        if name in _OVER:
-            return self._over(_OVER[name], after, scope)
+        if name in OVER:
+            return self._over(OVER[name], after, scope)
         if name in _READ_BY_NAME:
             return _READ_BY_NAME[name](self, after, scope)
-        if name in _SPACES:
+        if name in SPACES:
             return " ", after
-        if name in _NOTHING:
+        if name in NOTHING:
             invisible = name in ("left", "right") and self.source.startswith(".", after)
             return "", self._spaces(after + invisible, scope)
-        if name in _UNSHOWN:
+        if name in UNSHOWN:
             return _CITATION, self._argument(after, scope)[1]
-        symbol = _symbols().get(name)
+        symbol = symbols().get(name)
         if symbol is not None:
             return self._symbol(name, symbol, at, after, scope)
         text, behind = self._argument(after, scope)
@@ -320,7 +184,7 @@ class _Reader:
     def _symbol(self, name: str, symbol: str, at: int, after: int, scope: _Scope) -> _Read:
         if self.source.startswith("{}", after):
             return symbol, min(after + 2, scope.end)
-        if name in _OPERATORS:
+        if name in OPERATORS:
             before = " " if at and self.source[at - 1].isalnum() else ""
             behind = self.source[after : after + 1]
             return before + symbol + (" " if behind.isalnum() or behind == "\\" else ""), after
@@ -370,7 +234,7 @@ class _Reader:
 
     def _double_struck(self, at: int, scope: _Scope) -> _Read:
         text, after = self._argument(at, scope)
-        return _DOUBLE_STRUCK.get(text, text), after
+        return DOUBLE_STRUCK.get(text, text), after
 
     def _plain_words(self, at: int, scope: _Scope) -> _Read:
         return self._argument(at, scope, math=False)
@@ -397,15 +261,15 @@ class _Reader:
 
 _ESCAPED_IN_LINK = re.compile(r"\\([%#&_~{}])")
 _STEPS = {
-    "\\": _Reader._macro, "$": _Reader._dollar, "^": _Reader._script, "_": _Reader._script,
-    "{": _Reader._brace, "}": _Reader._brace,
+    "\\": Reader._macro, "$": Reader._dollar, "^": Reader._script, "_": Reader._script,
+    "{": Reader._brace, "}": Reader._brace,
 }  # fmt: skip
 _READ_BY_NAME = {
-    "frac": _Reader._frac, "dfrac": _Reader._frac, "tfrac": _Reader._frac, "nicefrac": _Reader._frac,
-    "sqrt": _Reader._sqrt, "mathbb": _Reader._double_struck, "url": _Reader._url, "path": _Reader._url,
-    "href": _Reader._href, "text": _Reader._plain_words, "textrm": _Reader._plain_words,
-    "mbox": _Reader._plain_words, "hbox": _Reader._plain_words,
-    "textcolor": _Reader._colored, "colorbox": _Reader._colored, "footnote": _Reader._footnote,
+    "frac": Reader._frac, "dfrac": Reader._frac, "tfrac": Reader._frac, "nicefrac": Reader._frac,
+    "sqrt": Reader._sqrt, "mathbb": Reader._double_struck, "url": Reader._url, "path": Reader._url,
+    "href": Reader._href, "text": Reader._plain_words, "textrm": Reader._plain_words,
+    "mbox": Reader._plain_words, "hbox": Reader._plain_words,
+    "textcolor": Reader._colored, "colorbox": Reader._colored, "footnote": Reader._footnote,
 }  # fmt: skip
 
 
@@ -434,8 +298,8 @@ def _is_math(content: str, after: str) -> bool:
 
 def _small(text: str, sign: str) -> str:
     """Write a superscript or subscript small; where Unicode lacks a letter of it, after its sign."""
-    table = _SUPERSCRIPTS if sign == "^" else _SUBSCRIPTS
-    if all(letter in table for letter in text) and sum(map(str.isalpha, text)) <= _SMALL_LETTERS_LIMIT[sign]:
+    table = SUPERSCRIPTS if sign == "^" else SUBSCRIPTS
+    if all(letter in table for letter in text) and sum(map(str.isalpha, text)) <= SMALL_LETTERS_LIMIT[sign]:
         return "".join(table[letter] for letter in text)
     return f"{sign}{text}" if re.fullmatch(r"[\w.∗⋆⊙⊕∞]+", text) else f"{sign}({text})"
 

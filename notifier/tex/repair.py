@@ -1,0 +1,58 @@
+"""Repair: what is decided by pattern alone before reading: lost or doubled backslashes, dashes and quotes."""
+
+from __future__ import annotations
+
+import re
+
+from notifier.tex.symbols import COMMANDS, symbols
+
+_STYLES = (
+    "text(?:bf|it|tt|sc|rm|sf|up|md|sl|normal)|math(?:bf|it|tt|cal|rm|sf|bb|frak|scr)|boldsymbol|emph|operatorname"
+)
+_LOST_BACKSLASH = re.compile(rf"(?<![A-Za-z\\])(?=(?:{_STYLES})\{{)")
+_LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
+_DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
+_LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
+_DASHES = re.compile(
+    r"""(?=[h\\`~-])  # looked at first, because this runs over every character
+        (?:(?P<url>https?://[^\s{}$]+|\\url\{[^{}]*\})
+      | (?P<em>(?<![-!<])---(?![->]))
+      | (?P<en>(?<=\s)--(?=\s)|(?<![-\s!<\\])--(?![->]))
+      | (?P<tie>(?<=[\w.,;:)\]}$%])~(?=\S))
+      | (?P<quoted>``(?P<words>(?>(?:[^`']|'(?!')){1,300}))'')
+      | (?P<single>(?<![\w`\\])`(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w'])))""",
+    re.VERBOSE,
+)
+
+
+def repaired(source: str) -> str:
+    """Undo what web sites do to TeX: backslashes doubled or eaten, `\\href` gone from before its arguments."""
+    braced = "{" in source
+    if braced and "://" in source:
+        source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
+    source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
+    source = _LOST_DEGREE.sub("°", source)
+    return _LOST_BACKSLASH.sub(r"\\", source) if braced else source
+
+
+def typography(source: str) -> str:
+    """Replace dashes, ties and quotation marks, not within links."""
+    if not any(sign in source for sign in ("--", "~", "`")):
+        return source
+
+    def replace(found: re.Match[str]) -> str:
+        match found.lastgroup:
+            case "em":
+                return "—"
+            case "en":
+                return "–"
+            case "tie":
+                before, after = source[found.start() - 1], source[found.end()]
+                return "~" if before.isdigit() and after.isdigit() else " "
+            case "quoted" | "words":
+                return f"“{found['words']}”"
+            case "single" | "word":
+                return f"‘{found['word']}’"
+        return found[0]
+
+    return _DASHES.sub(replace, source)
