@@ -53,7 +53,7 @@ bench-smtp: $(READY) ## sending beside its peers and signing beside OpenSSL (wan
 	$(BIN)/python benchmarks/delivery_smtp.py
 
 bench-match: $(READY) ## matching beside its peers (installs them under build/)
-	$(BIN)/python benchmarks/match.py
+	$(BIN)/python -m benchmarks.match
 
 bench-delivery: $(READY) ## delivery from owed to settled, beside the usual way (needs Debian's postfix)
 	$(BIN)/python benchmarks/delivery.py
