@@ -247,6 +247,7 @@ async def test_f007_a_coding_that_was_not_asked_for_is_refused(web: Client, serv
         b"220 mail.example ESMTP\r\n",
         b"<html>no header at all</html>",
     ],
+    ids=["short", "chunk", "gzip-cut", "gzip-sum", "gzip-more", "nothing", "mail", "no-header"],
 )
 async def test_f008_half_an_answer_is_no_page(web: Client, server: Site, octets: bytes) -> None:
     server.fail("/", raw(octets))
