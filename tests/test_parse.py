@@ -18,7 +18,7 @@ from notifier.errors import PageError
 from notifier.model import AnnounceType, Batch, Page
 from notifier.parse import FORMATS, parse
 from notifier.parse.charset import decode
-from notifier.parse.text import line, link, reading
+from notifier.parse.text import NAME_LIMIT, line, link, names, reading
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 WHOLE_PAGES = {
@@ -385,6 +385,43 @@ def test_f035_a_link_that_is_not_plain_http_is_dropped(raw: str) -> None:
 def test_a_link_is_resolved_against_its_page() -> None:
     assert link("/papers/1", "https://x.example/y") == "https://x.example/papers/1"
     assert link(" https://x.example/ä?q=1#f ") == "https://x.example/ä?q=1#f"
+
+
+URLS = [
+    "http",
+    "https",
+    "HTTPS",
+    ":",
+    "//",
+    "/",
+    "x.example",
+    "X.example",
+    "..",
+    ".",
+    "-",
+    "a@b",
+    "?",
+    "#",
+    "q=1",
+    "%20",
+    "é",
+]
+
+
+@given(st.lists(st.sampled_from(URLS), max_size=8).map("".join))
+def test_a_link_that_needs_no_look_is_what_the_look_gives(url: str) -> None:
+    assert link(url) == link(f" {url}")  # white space before it needs one
+
+
+@given(st.text(st.sampled_from("ab \t\n\xa0\u0301\u200b\u115f\x07éﬁ\U0001f980|"), max_size=12))
+def test_names_cleaned_together_are_as_cleaned_alone(text: str) -> None:
+    raw = text.split("|")
+    assert names(raw) == tuple(filter(None, (line(one, NAME_LIMIT) for one in raw)))
+
+
+@given(st.text(st.sampled_from("ab \t\n\xa0\u0301\u200b\u115f\x07é\U0001f980"), max_size=12))
+def test_text_that_needs_no_cleaning_is_what_cleaning_gives(raw: str) -> None:
+    assert line(raw, 20) == line(raw + " " * 100, 20).removesuffix("…").rstrip()  # too long to be looked at quickly
 
 
 # --- speed ----------------------------------------------------------------------------------------------------------

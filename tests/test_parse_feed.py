@@ -17,7 +17,7 @@ from notifier.errors import PageError
 from notifier.model import Batch, Page
 from notifier.parse import parse
 from notifier.parse.creators import creators
-from notifier.parse.fragment import plain
+from notifier.parse.fragment import plain, with_tree, without_tree
 from notifier.parse.identifiers import identifiers
 
 
@@ -178,6 +178,25 @@ def test_any_text_in_any_field_costs_at_most_its_own_item(text: str) -> None:
 
 
 # --- text, names, identifiers ---------------------------------------------------------------------------------------
+
+FRAGMENTS = [
+    "<p>", "</p>", "<P>", "<b>", "</b>", "<i class='x'>", "</i>", "<br/>", "<br>", "<li>", "</ul>", "<ul>", "<h2>",
+    '<a href="https://gulls.example/?a=1">', "</a>", "<a href='x'", "<img src='x'/>", "<think>", "<script>",
+    "</script>", "<table>", "<td>", "<!--", "-->", "< ", "<", ">", "&amp;", "&amp;lt;", "&lt;b&gt;", "&nbsp;", "</h2>",
+    "&eacute;", "&am", "&",
+    ";", "&#39;", "&#8217;", "waves", " and ", "x<y", "\n", '"', "'", "\x00", "<sub>2</sub>", "é",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=20).map("".join))
+def test_a_fragment_reads_the_same_without_a_tree_as_with_one(fragment: str) -> None:
+    quickly = without_tree(fragment)
+    assert quickly is None or quickly.split() == with_tree(fragment).split()
+
+
+def test_common_fragments_need_no_tree() -> None:
+    assert without_tree("<p>Waves &amp; <b>sand</b>, x &lt; 2<br/>again</p>") == " Waves & sand, x < 2 again "
+    assert without_tree('<a href="https://gulls.example/">Gulls</a> where a < b') == "Gulls where a < b"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from feedparser.datetimes import _parse_date
 
 from notifier.errors import PageError
 from notifier.model import Batch, Page
+from notifier.parse.dates import common_stamp
 from notifier.parse.feed import quick, slow
 from notifier.parse.xml import source
 from tests.replay import packed
@@ -112,6 +114,18 @@ def test_an_odd_item_is_left_to_feedparser(kind: object, inside: str) -> None:
     quickly, slowly = read_both_ways(kind(inside).encode())
     assert quickly is None
     assert slowly is not None
+
+
+@pytest.mark.parametrize("zone", ["GMT", "UTC", "+0000", "-0000", "+0530", "-1100", "EST", "+2500", ""])
+@pytest.mark.parametrize(
+    "day", ["Mon, 02 Mar 2026", "2 Mar 2026", "Xyz, 31 Feb 2026", "29 Feb 2024", "1 MAY 0900", "2 Mars 2026"]
+)
+def test_a_date_in_the_common_form_is_the_instant_that_feedparser_reads(day: str, zone: str) -> None:
+    for time in ("08:05:09", "23:59:59", "24:00:00", "08:60:00"):
+        text = f"{day} {time} {zone}".strip()
+        quickly = common_stamp(text)
+        if quickly:
+            assert quickly.utctimetuple()[:6] == _parse_date(text)[:6], text
 
 
 def test_every_golden_feed_is_read_the_same_both_ways() -> None:

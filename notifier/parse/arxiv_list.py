@@ -31,6 +31,7 @@ FORMAT = "arxiv-list"
 SITE = "https://arxiv.org"
 HEADINGS = re.compile(r"(?:Showing new listings for|Catchup results for .{0,120} on)\s+(.{6,40})$")
 
+_FIELDS = ".list-title, .list-authors, .list-comments, .list-journal-ref, .list-subjects, p.mathjax"
 _SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
 _TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
 _CATEGORY = re.compile(r"\(([A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z-]+)?)\)\s*$")
@@ -139,11 +140,13 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
     if not found:
         raise BadEntry(f"an entry without arXiv id ({line(text_of(term), 40)})")
     key, version = found
-    title, title_tex = reading(_field(details, ".list-title"), TITLE_LIMIT)
-    abstract, abstract_tex = reading(_with_links(details.css_first("p.mathjax")), ABSTRACT_LIMIT)
-    categories, primary = _categories(details)
-    comments, _ = reading(_with_links(details.css_first(".list-comments"), "Comments:"), NOTE_LIMIT)
-    journal, _ = reading(_field(details, ".list-journal-ref"), NOTE_LIMIT)
+    shown = _fields(details)
+    title, title_tex = reading(_said(shown.get("list-title")), TITLE_LIMIT)
+    abstract, abstract_tex = reading(_with_links(shown.get("mathjax")), ABSTRACT_LIMIT)
+    categories, primary = _categories(shown.get("list-subjects"))
+    comments, _ = reading(_with_links(shown.get("list-comments"), "Comments:"), NOTE_LIMIT)
+    journal, _ = reading(_said(shown.get("list-journal-ref")), NOTE_LIMIT)
+    people = shown.get("list-authors")
     return Paper(
         source=FORMAT,
         source_key=key,
@@ -154,7 +157,7 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
         abstract_tex=abstract_tex,
         arxiv_id=key,
         version=version,
-        authors=names([text_of(author) for author in details.css(".list-authors a")]),
+        authors=names([text_of(author) for author in people.css("a")] if people else []),
         categories=categories,
         primary_category=primary,
         announce_type=_kind(line(text_of(term), 400), section),
@@ -174,10 +177,21 @@ def _kind(term: str, section: _Section) -> AnnounceType | None:
     return AnnounceType.CROSS if cross else section.kind
 
 
-def _field(details: LexborNode, selector: str) -> str:
+def _fields(details: LexborNode) -> dict[str, LexborNode]:
+    """Return the first element of each of the classes that mean something, by one search."""
+    found: dict[str, LexborNode] = {}
+    for node in details.css(_FIELDS):
+        for name in (node.attributes.get("class") or "").split():
+            if name != "mathjax" or node.tag == "p":  # else it is a title, marked so as well
+                found.setdefault(name, node)
+    return found
+
+
+def _said(node: LexborNode | None) -> str:
     """Return the text of a field without its descriptor ("Title:")."""
-    node = details.css_first(selector)
-    descriptor = text_of(node.css_first("span.descriptor")) if node else ""
+    if node is None:
+        return ""
+    descriptor = text_of(node.css_first("span.descriptor"))
     return text_of(node).strip().removeprefix(descriptor.strip())
 
 
@@ -194,9 +208,11 @@ def _with_links(node: LexborNode | None, descriptor: str = "") -> str:
     return "".join(parts).strip().removeprefix(descriptor)
 
 
-def _categories(details: LexborNode) -> tuple[tuple[str, ...], str | None]:
+def _categories(node: LexborNode | None) -> tuple[tuple[str, ...], str | None]:
     """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
-    primary = _CATEGORY.search(line(text_of(details.css_first(".list-subjects .primary-subject")), NAME_LIMIT))
-    subjects = line(_field(details, ".list-subjects"), NOTE_LIMIT).split(";")
+    if node is None:
+        return (), None
+    primary = _CATEGORY.search(line(text_of(node.css_first(".primary-subject")), NAME_LIMIT))
+    subjects = line(_said(node), NOTE_LIMIT).split(";")
     codes = [found[1] for subject in subjects if (found := _CATEGORY.search(subject, subject.rfind("(")))]
     return tuple(dict.fromkeys(codes)), primary[1] if primary else (codes[0] if codes else None)

@@ -33,12 +33,9 @@ from notifier.parse.text import line
 FORMAT = "arxiv-mail"
 LINES_LIMIT = 500_000  # a day of all archives together has 60,000
 
-_SECTIONS = (
-    (re.compile(r"%-%-%-"), AnnounceType.CROSS),
-    (re.compile(r"%%--%%--"), AnnounceType.REPLACE),
-)
-_END = re.compile(r"%%%---%%%---")
-_ANY_RULE = re.compile(r"-{60,}+\s*$|%-%-%-|%%--%%--|%%%---%%%---")
+_SECTIONS = {"%-%-%-": AnnounceType.CROSS, "%%--%%--": AnnounceType.REPLACE}
+_END = "%%%---%%%---"
+_RULE = re.compile(r"\n(?:-{60,}+[^\S\n]*(?=\n|\Z)|(?:%-%-%-|%%--%%--|%%%---%%%---)[^\n]*)")
 _MARK = re.compile(r"\\\\\s*(?:$|\( )")
 _DAY = re.compile(r"/\*.*\*/")
 _RECEIVED = re.compile(r"^ *received from +\S", re.MULTILINE)
@@ -63,10 +60,9 @@ def arxiv_mail(page: Page) -> Batch:
     received, week = _RECEIVED.search(text), _first_day(text)
     if not received and not week:
         raise PageError(f"neither 'received from' nor a day of a past-week file; found {what_it_is(text)}")
-    lines = text.split("\n")
-    if len(lines) > LINES_LIMIT:
+    if text.count("\n") >= LINES_LIMIT:
         raise PageError(f"more than {LINES_LIMIT} lines")
-    if received and not any(one.startswith("%%%---") and _END.match(one) for one in lines):
+    if received and f"\n{_END}" not in text:
         raise PageError("cut off: no line %%%---%%%--- at the end")
     head = text[: received.start()] if received else ""
     dated, subject = _DATE.search(head), _SUBJECT.search(head)
@@ -74,15 +70,19 @@ def arxiv_mail(page: Page) -> Batch:
     archive = (subject["archive"] or "") if subject else ""
     entries = Entries(decoded.oddities)
     day, newest, kinds, cut = moment.date() if moment else None, None, Counter[AnnounceType](), False
-    for section, block in _blocks(lines):
+    for section, block in _blocks(text):
         heading = _day_of(block)
         if heading:
             day = heading
             newest = max(newest or day, day)
         elif block and _MARK.match(block[0]):
             kinds[section] += 1
-            cut = not _closed(block)
-            _read_entry(block, section, day, archive, entries)
+            marks = _marks(block)
+            cut = len(marks) < 2
+            try:
+                entries.add(_paper(block, marks, section, day, archive, entries))
+            except BadEntry as bad:
+                entries.skip(bad)
         elif any(one.startswith("arXiv:") for one in block):
             kinds[section] += 1
             entries.skip(f"an entry without its opening line ({line(block[0], 60)})")
@@ -99,32 +99,31 @@ def arxiv_mail(page: Page) -> Batch:
 
 def _first_day(text: str) -> date | None:
     """Return the first day of a past-week file, which begins with it."""
-    return next((day for _, block in _blocks(text[:2_000].split("\n")) if (day := _day_of(block))), None)
+    return next((day for _, block in _blocks(text[:2_000]) if (day := _day_of(block))), None)
 
 
-def _blocks(lines: list[str]) -> Iterator[tuple[AnnounceType, list[str]]]:
-    """Cut the text at its rules: what stands between two of them, and in which section."""
-    section, block = AnnounceType.NEW, list[str]()
-    for one in lines:
-        if not one.startswith(("-", "%")) or not _ANY_RULE.match(one):
-            if block or one.strip():
-                block.append(one)
-            continue
-        opened = next((kind for pattern, kind in _SECTIONS if pattern.match(one)), None)
-        ended = bool(_END.match(one))
-        yield section, block
-        if ended:
+def _blocks(text: str) -> Iterator[tuple[AnnounceType, list[str]]]:
+    """Cut the text at its rules: the lines between two of them, and in which section."""
+    text = f"\n{text}"
+    section, start = AnnounceType.NEW, 0
+    for rule in _RULE.finditer(text):
+        yield section, _lines(text[start : rule.start()])
+        start, sign = rule.end(), rule[0][1:]
+        if sign.startswith(_END):
             return
-        section, block = opened or section, []
-    yield section, block
+        section = next((kind for opening, kind in _SECTIONS.items() if sign.startswith(opening)), section)
+    yield section, _lines(text[start:])
+
+
+def _lines(block: str) -> list[str]:
+    """Split a block into lines, without the blank ones that it begins with."""
+    lines = block.split("\n")
+    begins = next((at for at, one in enumerate(lines) if one and not one.isspace()), len(lines))
+    return lines[begins:]
 
 
 def _day_of(block: list[str]) -> date | None:
     return day_first(block[1]) if len(block) > 1 and _MARK.match(block[0]) and _DAY.match(block[1]) else None
-
-
-def _closed(block: list[str]) -> bool:
-    return len(_marks(block)) >= 2
 
 
 def _marks(block: list[str]) -> list[int]:
@@ -132,20 +131,14 @@ def _marks(block: list[str]) -> list[int]:
     return [at for at, one in enumerate(block) if one.startswith("\\\\") and _MARK.match(one)]
 
 
-def _read_entry(block: list[str], section: AnnounceType, day: date | None, archive: str, entries: Entries) -> None:
-    try:
-        entries.add(_paper(block, section, day, archive, entries))
-    except BadEntry as bad:
-        entries.skip(bad)
-
-
-def _paper(block: list[str], section: AnnounceType, day: date | None, archive: str, entries: Entries) -> Paper:
+def _paper(
+    block: list[str], marks: list[int], section: AnnounceType, day: date | None, archive: str, entries: Entries
+) -> Paper:
     """Read one entry, from its opening line on; raises `BadEntry` for one that was cut off or has no id."""
-    marks = _marks(block)
     if len(marks) < 2:
         raise BadEntry(f"an entry without end ({line(' '.join(block[1:2]), 60)})")
     head = block[1 : marks[1]]
-    named = next((found for one in head if (found := _ID.match(one))), None)
+    named = next((found for one in head if one[:1] in "aApP" and (found := _ID.match(one))), None)
     if not named:
         raise BadEntry(f"an entry without arXiv id ({line(' '.join(head), 60)})")
     replaced = next((found[1] for one in head if one.startswith("re") and (found := _REPLACED.match(one))), None)
@@ -177,12 +170,13 @@ def _fields(head: list[str]) -> dict[str, str]:
     fields: dict[str, list[str]] = {}
     name = ""
     for one in head:
-        found = None if one.startswith("  ") else _FIELD.match(one)
-        if found and found[1] not in fields:
-            name = found[1]
-            fields[name] = [found[2] or ""]
-        elif name and one[:1] in " \t" and one.strip():
-            fields[name].append(one.strip())
+        if one[:1] not in " \t":
+            found = _FIELD.match(one)
+            if found and found[1] not in fields:
+                name = found[1]
+                fields[name] = [found[2] or ""]
+        elif name and (more := one.strip()):
+            fields[name].append(more)
     return {name: " ".join(values) for name, values in fields.items()}
 
 

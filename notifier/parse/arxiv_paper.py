@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 
 from notifier.identity import arxiv_id, doi
 from notifier.model import AnnounceType, Paper
@@ -80,6 +81,7 @@ def arxiv_paper(
     )
 
 
+@lru_cache(maxsize=1_000)
 def category(text: str) -> str | None:
     """Return a category code, None for an MSC or ACM class and anything else."""
     code = text.strip()

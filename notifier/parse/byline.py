@@ -17,7 +17,6 @@ NESTED = 3  # parentheses inside parentheses
 LONGEST_ODD = 11  # code points of a piece that is no name: "and et al."
 
 _PARENTHESES = re.compile(r"\([^()]*\)")
-_SEPARATOR = re.compile(r"[,;]|: ")
 _SUFFIX = re.compile(r"(?:Jr|Sr)\.?|II|III|IV")
 _LETTER = re.compile(r"[^\W\d_]")
 _REST = re.compile(r"(?:and )?et al\.?|and|the", re.IGNORECASE)
@@ -29,15 +28,15 @@ def byline(text: str) -> tuple[str, ...]:
     for _ in range(NESTED if "(" in text else 0):
         text = _PARENTHESES.sub(" ", text)
     found: list[str] = []
-    text = f"{text} ".replace(" and ", ", ").replace(" & ", ", ")
-    for piece in map(str.strip, _SEPARATOR.split(text)):
-        if len(piece) > LONGEST_ODD:  # as most are
-            odd = rest = False
-        else:
-            odd, rest = bool(_SUFFIX.fullmatch(piece)), bool(_REST.fullmatch(piece))
-        if found and odd and len(found[-1]) < NAME_LIMIT:
-            found[-1] = f"{found[-1]} {piece}"
-        elif len(found) < AUTHORS_LIMIT and not rest and _LETTER.search(piece):
+    text = f"{text} ".replace(" and ", ",").replace(" & ", ",").replace(";", ",").replace(": ", ",")
+    for piece in map(str.strip, text.split(",")):
+        if len(piece) <= LONGEST_ODD:  # most are longer
+            if found and len(found[-1]) < NAME_LIMIT and _SUFFIX.fullmatch(piece):
+                found[-1] = f"{found[-1]} {piece}"
+                continue
+            if _REST.fullmatch(piece):
+                continue
+        if len(found) < AUTHORS_LIMIT and (piece[:1].isalpha() or _LETTER.search(piece)):
             found.append(piece.removeprefix("and "))
     return names(found)
 

@@ -109,7 +109,7 @@ def _paper(work: Any, entries: Entries) -> Paper:
         primary_category=subjects[0] if subjects else None,
         published_at=next((day for key in _DATES if (day := _day(work.get(key)))), None),
         pdf_url=_pdf(work.get("link")),
-        org=next(iter(names([one.get("name") or "" for one in objects(_as_list(work.get("institution")))])), None),
+        org=next(iter(names(texts([one.get("name") for one in objects(_as_list(work.get("institution")))]))), None),
         journal_ref=_journal(work),
         withdrawn=any(
             update.get("type") in _WITHDRAWN for update in objects(work.get("updated-by")) if _is_text(update, "type")

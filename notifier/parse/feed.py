@@ -30,7 +30,7 @@ from notifier.errors import PageError
 from notifier.model import Batch, Page, Paper
 from notifier.parse.charset import Decoded
 from notifier.parse.creators import creators
-from notifier.parse.dates import instant
+from notifier.parse.dates import common_stamp, instant, utc
 from notifier.parse.entries import ENTRIES_LIMIT, BadEntry, Entries
 from notifier.parse.fragment import plain
 from notifier.parse.identifiers import identifiers
@@ -73,7 +73,7 @@ _NOTICE = re.compile(
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
-    r"\s*Authors?:\s*(?P<authors>.*?)\s+(?:Upvotes:\s*(?P<upvotes>\d{1,9})\s+)?(?:Summary|Abstract):\s*(?P<abstract>.*)",
+    r"Authors?:\s*(?P<authors>.*?)\s+(?:Upvotes:\s*(?P<upvotes>\d{1,9})\s+)?(?:Summary|Abstract):\s*(?P<abstract>.*)",
     re.DOTALL,
 )
 _MAIL = re.compile(r"[^\s()<>@]{1,100}@[^\s()<>]{1,300}")
@@ -128,7 +128,7 @@ def quick(page: Page, read: Decoded) -> Batch | None:
     """Read a plain feed, at a tenth of the price; None for any other."""
     if len(read.text) > SIZE_LIMIT or read.text.count("<") > TAGS_LIMIT:
         return None
-    found = plain_feed(read.text, lambda date: _moment(_parse_date(date)))
+    found = plain_feed(read.text, _instant)
     if found is None or len(found.items) > ENTRIES_LIMIT or _NOTICE.match(line(plain(found.title), TITLE_LIMIT)):
         return None
     return _batch(map(_plain_item, found.items), Entries(read.oddities), page.url, found.following)
@@ -256,6 +256,11 @@ def _authors(entry: Any) -> tuple[str, ...]:
     return tuple(one.get("name") or "" for one in found)
 
 
+def _instant(date: str) -> datetime | None:
+    """Read a date as feedparser does, in the common form without it."""
+    return utc(common_stamp(date)) or _moment(_parse_date(date))
+
+
 def _moment(found: Any) -> datetime | None:
     try:
         return datetime.fromtimestamp(timegm(found), UTC) if found else None
@@ -361,16 +366,21 @@ def _paper(item: _Raw, at: str, titles: dict[str, str], entries: Entries) -> Pap
 
 def _body(bodies: tuple[str, ...]) -> tuple[tuple[str, ...], int | None, str]:
     """Choose the abstract: (authors and votes that it names, its own text)."""
-    shown = [text for text in (plain(body).strip() for body in bodies) if text] or [""]
-    body = shown[0] if len(shown[0]) >= SHORT_SUMMARY else max(shown, key=len)
-    labelled = _LABELLED.fullmatch(body)
+    body = ""
+    for one in bodies:
+        text = plain(one).strip()
+        if not body and len(text) >= SHORT_SUMMARY:
+            body = text
+            break
+        body = max(body, text, key=len)
+    labelled = _LABELLED.fullmatch(body) if body.startswith("Author") else None
     if labelled:
         votes = int(labelled["upvotes"]) if labelled["upvotes"] else None
         return creators(labelled["authors"]), votes, labelled["abstract"]
-    for opening in (_HEADING, _AI_SUMMARY):
-        found = opening.match(body)
-        body = body[found.end() :] if found else body
-    return (), None, body
+    heading = _HEADING.match(body)
+    body = body[heading.end() :] if heading else body
+    generated = _AI_SUMMARY.match(body) if "AI-generated summary" in body else None
+    return (), None, body[generated.end() :] if generated else body
 
 
 def _names(authors: tuple[str, ...]) -> tuple[str, ...]:

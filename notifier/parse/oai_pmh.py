@@ -90,14 +90,14 @@ def _read_record(record: Element, entries: Entries) -> date | None:
 
 def _arxiv(shown: Parts, _: Parts, identifier: str, changed: datetime | None) -> Paper:
     """Read `metadataPrefix=arXiv` (http://arxiv.org/OAI/arXiv.xsd)."""
-    authors = [parts(one) for group in shown.get("authors", ()) for one in group]
+    authors = [_name(one) for group in shown.get("authors", ()) for one in group]
     submitted = instant(first(shown, "created"))
     return arxiv_paper(
         source=FORMAT,
         identifier=first(shown, "id") or identifier,
         title=first(shown, "title"),
         abstract=first(shown, "abstract"),
-        authors=names([person(*(first(one, part) for part in ("forenames", "keyname", "suffix"))) for one in authors]),
+        authors=names(authors),
         categories=first(shown, "categories").split(),
         doi_text=first(shown, "doi"),
         comments=first(shown, "comments"),
@@ -106,6 +106,14 @@ def _arxiv(shown: Parts, _: Parts, identifier: str, changed: datetime | None) ->
         published_at=submitted,
         updated_at=instant(first(shown, "updated")),
     )
+
+
+def _name(author: Element) -> str:
+    said: dict[str, str] = {}
+    for part in author:
+        name = local(part)
+        said[name] = said.get(name) or text_of(part).strip()
+    return person(*(said.get(part, "") for part in ("forenames", "keyname", "suffix")))
 
 
 def _arxiv_raw(shown: Parts, _: Parts, identifier: str, changed: datetime | None) -> Paper:

@@ -41,6 +41,15 @@ _MARK = (
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
 _MARKS = re.compile(f"([{_MARK}]{{{MARKS_LIMIT}}})[{_MARK}]+")
+# Of these, what `str.isprintable` takes for printable, and the marks: text without any of them needs no cleaning.
+_HIDDEN = re.compile(
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3164\ufe20-\ufe2f\uffa0\U000e0100-\U000e01ef]"
+)
+# The common link: `urlsplit` has nothing to say about it.
+_COMMON_LINK = re.compile(
+    r"https?://[a-z0-9][a-z0-9.-]{0,250}/[A-Za-z0-9._~/-]{0,500}+(?:\?[A-Za-z0-9._~/=&%-]{1,500}+)?(?:#[A-Za-z0-9._~-]{1,100}+)?"
+)
 _UNSAFE_IN_LINK = re.compile("[\x00-\x20\x7f-\xa0\"'<>\\\\^`{|}\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
@@ -52,6 +61,10 @@ def line(raw: object, limit: int) -> str:
         return raw.strip(" ")  # as most are
     text = raw[: limit * _RAW_FACTOR]
     cut = len(raw) > len(text)
+    if not cut:
+        plain = raw.strip(" ") if raw.isprintable() and "  " not in raw else " ".join(raw.split())
+        if len(plain) <= limit and plain.isprintable() and (plain.isascii() or _is_clean(plain)):
+            return plain  # as nearly all others are
     text = _visible(text)
     if not text.isascii():
         text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
@@ -65,6 +78,11 @@ def line(raw: object, limit: int) -> str:
     return text
 
 
+def _is_clean(text: str) -> bool:
+    """Tell whether printable text holds nothing that is dropped, bounded or normalised."""
+    return not _HIDDEN.search(text) and unicodedata.is_normalized("NFC", text)
+
+
 def _visible(text: str) -> str:
     if text.isascii():
         return text
@@ -74,6 +92,8 @@ def _visible(text: str) -> str:
 
 def reading(raw: object, limit: int) -> tuple[str, str]:
     """Clean text that may hold TeX: (readable text, its source where that differs, else "")."""
+    if not raw:
+        return "", ""
     source = line(raw, limit)
     shown = readable(source)
     if shown is source:
@@ -89,6 +109,8 @@ def link(raw: object, at: str = "") -> str | None:
     """
     if not isinstance(raw, str):
         return None
+    if _COMMON_LINK.fullmatch(raw):
+        return raw
     url = raw[: LINK_LIMIT + 100].strip()
     if not url or len(url) > LINK_LIMIT or _UNSAFE_IN_LINK.search(url) or _DROPPED.search(url):
         return None
@@ -103,4 +125,8 @@ def link(raw: object, at: str = "") -> str | None:
 
 def names(raw: list[str]) -> tuple[str, ...]:
     """Clean a list of names, without empty ones, in the page's order, at most `AUTHORS_LIMIT`."""
+    if len(raw) <= AUTHORS_LIMIT and max(map(len, raw), default=0) <= NAME_LIMIT:
+        together = "|".join(raw)
+        if together.isprintable() and "  " not in together and (together.isascii() or _is_clean(together)):
+            return tuple(filter(None, [one.strip(" ") for one in raw]))
     return tuple(name for one in raw[:AUTHORS_LIMIT] if (name := line(one, NAME_LIMIT)))

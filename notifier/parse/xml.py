@@ -119,7 +119,12 @@ def parts(element: Element) -> Parts:
     """Sort the children of an element by name; whoever declares which namespace, a name means one thing in a feed."""
     found: dict[str, list[Element]] = {}
     for child in element:
-        found.setdefault(local(child), []).append(child)
+        tag = child.tag
+        name = tag[tag.rfind("}") + 1 :]
+        if name in found:
+            found[name].append(child)
+        else:
+            found[name] = [child]
     return found
 
 

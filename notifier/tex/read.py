@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import NamedTuple
 
 from notifier.tex.symbols import (
@@ -33,6 +34,9 @@ _ACCENTED_AFTER_NAME = re.compile(r"\s*\{\s*\\?[^\W\d_]\s*\}|\s+[^\W\d_](?!\w)")
 _AFTER_APOSTROPHE = re.compile(r"(?<=[A-Za-z]\\')(?:s|t|re|ll|ve|d|m)(?![A-Za-z\\])")
 _BARE_POWER = re.compile(r"[-+]?\d+|\*|[A-Z](?![A-Za-z])")
 _BARE_INDEX = re.compile(r"(?<=\b[A-Z]_)\d(?!\w)")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_ONE_WORD = re.compile(r"[\w.∗⋆⊙⊕∞]+")
+_MARKUP = re.compile(r"[\\$^_{}]")
 _SETLIKE = re.compile(r"[,:;\"'|]|^\s|\s$")
 _TEX_IN_MATH = re.compile(r"\\[A-Za-z]|[\^{]|\w_")
 _PROSE = re.compile(
@@ -65,17 +69,20 @@ class Reader:
 
     def read(self) -> str:
         text = self._span(0, _Scope(len(self.source)))
-        return _MANY_SPACES.sub(" ", text).strip(" ")
+        return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip(" ")
 
     def _span(self, at: int, scope: _Scope) -> str:
         out: list[str] = []
-        while at < scope.end:
-            plain = _PLAIN.match(self.source, at, scope.end)
+        source, end = self.source, scope.end
+        while at < end:
+            plain = _PLAIN.match(source, at, end)
             if plain:
-                out.append(plain[0])
                 at = plain.end()
+                if at == end and not out:
+                    return plain[0]  # as most groups are
+                out.append(plain[0])
                 continue
-            text, at = _STEPS[self.source[at]](self, at, scope)
+            text, at = _STEPS[source[at]](self, at, scope)
             if text == _CITATION:
                 if out:
                     out[-1] = out[-1].rstrip(" ")
@@ -91,9 +98,12 @@ class Reader:
         close = self.source.find(mark, start, limit)
         while close > 0 and self.source[close - 1] == "\\":
             close = self.source.find(mark, close + 1, limit)
-        if close < 0 or not _is_math(self.source[start:close], self.source[close + len(mark) : close + len(mark) + 1]):
+        content, after = self.source[start:close], close + len(mark)
+        if close < 0 or not _is_math(content, self.source[after : after + 1]):
             return "$", at + 1
-        return self._span(start, scope.inner(close, math=True)).strip(" "), close + len(mark)
+        if not _MARKUP.search(content):
+            return content.strip(" "), after
+        return self._span(start, scope.inner(close, math=True)).strip(" "), after
 
     def _brace(self, at: int, scope: _Scope) -> _Read:
         close = self.closing.get(at, scope.end)
@@ -126,6 +136,11 @@ class Reader:
         return sign, start
 
     def _macro(self, at: int, scope: _Scope) -> _Read:
+        if scope.math:
+            name = _NAME.match(self.source, at + 1, scope.end)
+            symbol = _plain_symbols().get(name[0]) if name else None
+            if name and symbol and not self.source.startswith("{", name.end()):
+                return symbol, self._spaces(name.end(), scope) if symbol.isalpha() else name.end()
         path = None if scope.math else _WINDOWS_PATH.match(self.source, at, scope.end)
         if path:
             return path[0], path.end()
@@ -273,11 +288,20 @@ _READ_BY_NAME = {
 }  # fmt: skip
 
 
+@cache
+def _plain_symbols() -> dict[str, str]:
+    """Symbols whose names mean nothing else, and which are no words."""
+    other = NOTHING | SPACES | UNSHOWN | OPERATORS | set(OVER) | set(ACCENTS) | set(_READ_BY_NAME)
+    return {name: symbol for name, symbol in symbols().items() if name not in other}
+
+
 def _matching_braces(source: str) -> dict[int, int]:
     """Map each `{` to its `}`; escaped and unmatched ones are in no pair."""
     pairs: dict[int, int] = {}
     open_at: list[int] = []
-    for found in re.finditer(r"\\.|[{}]", source, re.DOTALL):
+    if "{" not in source:
+        return pairs
+    for found in _BRACE.finditer(source):
         if found[0] == "{":
             open_at.append(found.start())
         elif found[0] == "}" and open_at:
@@ -299,9 +323,9 @@ def _is_math(content: str, after: str) -> bool:
 def _small(text: str, sign: str) -> str:
     """Write a superscript or subscript small; where Unicode lacks a letter of it, after its sign."""
     table = SUPERSCRIPTS if sign == "^" else SUBSCRIPTS
-    if all(letter in table for letter in text) and sum(map(str.isalpha, text)) <= SMALL_LETTERS_LIMIT[sign]:
+    if table.keys() >= set(text) and sum(map(str.isalpha, text)) <= SMALL_LETTERS_LIMIT[sign]:
         return "".join(table[letter] for letter in text)
-    return f"{sign}{text}" if re.fullmatch(r"[\w.∗⋆⊙⊕∞]+", text) else f"{sign}({text})"
+    return f"{sign}{text}" if _ONE_WORD.fullmatch(text) else f"{sign}({text})"
 
 
 def _one_term(text: str) -> str:

@@ -10,17 +10,19 @@ _STYLES = (
     "text(?:bf|it|tt|sc|rm|sf|up|md|sl|normal)|math(?:bf|it|tt|cal|rm|sf|bb|frak|scr)|boldsymbol|emph|operatorname"
 )
 _LOST_BACKSLASH = re.compile(rf"(?<![A-Za-z\\])(?=(?:{_STYLES})\{{)")
+_STYLE_BEGINS = ("text", "math", "boldsymbol", "emph", "operatorname")
 _LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
 _LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
+# Every alternative begins with a letter of its own, which the engine can search for; what is before it comes second.
 _DASHES = re.compile(
-    r"""(?=[h\\`~-])  # looked at first, because this runs over every character
-        (?:(?P<url>https?://[^\s{}$]+|\\url\{[^{}]*\})
-      | (?P<em>(?<![-!<])---(?![->]))
-      | (?P<en>(?<=\s)--(?=\s)|(?<![-\s!<\\])--(?![->]))
-      | (?P<tie>(?<=[\w.,;:)\]}$%])~(?=\S))
-      | (?P<quoted>``(?P<words>(?>(?:[^`']|'(?!')){1,300}))'')
-      | (?P<single>(?<![\w`\\])`(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w'])))""",
+    r"""h(?P<url>ttps?://[^\s{}$]+)
+      | \\(?P<macro>url\{[^{}]*\})
+      | -(?:(?P<em>(?<![-!<]-)--(?![->]))
+          | (?P<en>(?<=\s-)-(?=\s)|(?<![-\s!<\\]-)-(?![->])))
+      | ~(?P<tie>(?<=[\w.,;:)\]}$%]~)(?=\S))
+      | `(?:(?P<quoted>`(?P<words>(?>(?:[^`']|'(?!')){1,300}))'')
+          | (?P<single>(?<![\w`\\]`)(?P<word>[^`'\s][^`'\n]{0,60})'(?![\w'])))""",
     re.VERBOSE,
 )
 
@@ -30,9 +32,13 @@ def repaired(source: str) -> str:
     braced = "{" in source
     if braced and "://" in source:
         source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
-    source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
-    source = _LOST_DEGREE.sub("°", source)
-    return _LOST_BACKSLASH.sub(r"\\", source) if braced else source
+    if "\\\\" in source:
+        source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
+    if "circ" in source or "\\deg" in source:
+        source = _LOST_DEGREE.sub("°", source)
+    if braced and any(source.count(begin) > source.count(f"\\{begin}") for begin in _STYLE_BEGINS):
+        source = _LOST_BACKSLASH.sub(r"\\", source)
+    return source
 
 
 def typography(source: str) -> str:
