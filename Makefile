@@ -23,8 +23,9 @@ test: $(READY) counterparts $(AXE) ## set up and run all tests
 test-fast: $(READY) counterparts ## the tests without the slow ones
 	$(BIN)/pytest -m "not slow and not browser" $(SIDE_BY_SIDE) $(ARGS)
 
-torture: $(READY) ## kill the program, cut its power, fill its disk at random moments: make torture KILLS=5000 CUTS=100 FULL=100
-	KILLS=$(or $(KILLS),200) CUTS=$(or $(CUTS),6) FULL=$(or $(FULL),8) $(BIN)/pytest tests/test_torture.py --timeout 0 -rs
+torture: $(READY) ## kill the program, cut its power, fill its disk at random moments: make torture KILLS=5000 CUTS=100 FULL=100 HANGUPS=200
+	KILLS=$(or $(KILLS),200) CUTS=$(or $(CUTS),6) FULL=$(or $(FULL),8) HANGUPS=$(or $(HANGUPS),10) \
+		$(BIN)/pytest tests/test_torture.py tests/test_hangups.py --timeout 0 -rs
 
 torture-workers: $(READY) ## kill workers, crash PostgreSQL, cut a network, as root: make torture-workers DIGESTS=100000 WORKERS=8
 	DIGESTS=$(or $(DIGESTS),100000) WORKERS=$(or $(WORKERS),8) CUT=$(or $(CUT),60) $(BIN)/pytest tests/test_worker_torture.py --timeout 0 -s -p no:xdist

@@ -20,6 +20,7 @@ from notifier.daemon import once
 from notifier.daemon.site import site
 from notifier.model import Cadence, SubscriberState
 from notifier.query import parse
+from notifier.signup import LEFT, TOO_LATE, deal_with_left
 from notifier.store.wishes import KEPT
 from notifier.web import application, guard, limits, patience
 from notifier.web.guard import Guard
@@ -97,6 +98,32 @@ async def test_f108_every_address_gets_the_same_answer_before_anything_is_looked
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert {answer.headers["connection"] for answer in answers} == {"close"}
+
+
+async def test_what_was_answered_and_then_cut_off_is_dealt_with_later_and_once(here: Visit) -> None:
+    await here.subscribed(OTHER)
+    running, before = here.site.running, await letters(here)
+    with closing(sqlite3.connect(running.store.place, isolation_level=None)) as database:
+        database.execute("ALTER TABLE subscriber RENAME TO elsewhere")  # what follows the answer fails
+        assert "Look into your mailbox" in (await here.ask()).text
+        assert (await here.client.post("/link", data={"email": OTHER})).status_code == 200
+        await here.site.idle()
+        database.execute("ALTER TABLE elsewhere RENAME TO subscriber")
+    assert await letters(here) == before
+    here.world.now += LEFT + timedelta(seconds=1)
+    assert await deal_with_left(running.desk, here.world.now) == 2
+    assert await deal_with_left(running.desk, here.world.now) == 0
+    assert await letters(here) == {READER: 1, OTHER: before[OTHER] + 1}
+    answer = await here.client.post(await here.link("confirm"), data={"history": "0"})
+    assert "You are subscribed" in answer.text
+
+
+async def test_what_was_asked_for_days_ago_is_forgotten(here: Visit) -> None:
+    store, now = here.site.running.store, here.world.now
+    await store.note_asking(READER, None, now - TOO_LATE - timedelta(minutes=1))
+    await deal_with_left(here.site.running.desk, now)
+    assert await store.askings(now) == []
+    assert await letters(here) == {}
 
 
 async def test_f107_many_sign_ups_for_one_address_are_one_mail_a_day(
@@ -302,6 +329,7 @@ async def test_f118_erasing_forgets_everything_and_a_message_under_way_reaches_n
 
     await pipeline.poll(here.site.running.config.listings[0], here.site.running.intake, here.world.now)
     await pipeline.queue_digests(here.site.running.store, here.site.running.desk.head, here.world.now)
+    await here.site.running.store.note_asking(READER, None, here.world.now)
     page = await here.link("manage")
     unsure = await here.client.post(f"{page}/erase")
     assert (unsure.status_code, "Tick the box" in unsure.text) == (400, True)

@@ -9,9 +9,9 @@ import socket
 
 import uvicorn
 
-from notifier import log, pipeline
+from notifier import log, signup
 from notifier.daemon.opening import Running
-from notifier.model import Letter
+from notifier.model import Asking
 from notifier.web import Site, application
 from notifier.web.guard import Guard
 from notifier.web.quick import quick
@@ -42,8 +42,8 @@ def listener(listen: str) -> socket.socket:
 def site(running: Running, monitor: Monitor | None = None) -> Site:
     """Return what the pages of the site may use."""
 
-    async def post(letter: Letter) -> bool:
-        return await pipeline.post(running.desk, letter, running.clock())
+    async def deal_with(asking: Asking) -> None:
+        await signup.deal_with(asking, running.desk, running.clock())
 
     return Site(
         store=running.store,
@@ -52,7 +52,7 @@ def site(running: Running, monitor: Monitor | None = None) -> Site:
         listings=running.config.listings,
         shelf=running.shelf,
         clock=running.clock,
-        post=post,
+        deal_with=deal_with,
         recent=Recent(running.store),
         timezone=running.config.timezone,
         guard=Guard(running.config.web.networks),

@@ -23,6 +23,7 @@ from notifier.intake import match_left
 from notifier.intake_mail import intake_mail
 from notifier.model import Listing, ListingState, OutboxState, Poll
 from notifier.pipeline import Drained
+from notifier.signup import LEFT, deal_with_left
 from notifier.store import Store
 
 TICK = timedelta(seconds=5)  # between two looks at what is due
@@ -53,6 +54,7 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
         Step(name="send", every=TICK, work=lambda: _send(running, stop)),
         Step(name="bounces", every=running.config.bounces.poll, work=lambda: until_told(stop, take_in(running))),
         *([Step(name="hub", every=TICK, work=running.hub.tell)] if running.hub else []),
+        sign_ups(running),
         Step(name="trouble", every=LOOK, work=lambda: look_for_trouble(running)),
         Step(
             name="prune",
@@ -60,6 +62,11 @@ def steps(running: Running, stop: asyncio.Event) -> list[Step]:
             work=lambda: prune(running.store, running.config.retention.polls, running.clock()),
         ),
     ]
+
+
+def sign_ups(running: Running) -> Step:
+    """Return the step of who serves the site: to deal with what was asked for and not dealt with."""
+    return Step(name="sign-ups", every=LEFT, work=lambda: deal_with_left(running.desk, running.clock()))
 
 
 async def once(

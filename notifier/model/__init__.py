@@ -27,7 +27,7 @@ from notifier.model.mail import (
     Trace,
     Verdict,
 )
-from notifier.model.names import OutboxId, PaperId, PollId, QueryId, SubscriberId, SubscriptionId, WishId
+from notifier.model.names import AskingId, OutboxId, PaperId, PollId, QueryId, SubscriberId, SubscriptionId, WishId
 from notifier.model.papers import AnnounceType, Batch, First, HostState, Listing, Page, Paper, Validators
 from notifier.model.polls import (
     Change,
@@ -45,6 +45,7 @@ from notifier.model.polls import (
     Track,
 )
 from notifier.model.readers import (
+    Asking,
     Cadence,
     DigestClock,
     Hit,
@@ -62,6 +63,8 @@ from notifier.model.readers import (
 
 __all__ = [
     "AnnounceType",
+    "Asking",
+    "AskingId",
     "Batch",
     "Bounce",
     "BounceKind",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from enum import StrEnum
 
-from notifier.model.names import QueryId, SubscriberId, SubscriptionId, WishId
+from notifier.model.names import AskingId, QueryId, SubscriberId, SubscriptionId, WishId
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,16 @@ class Waiting:
 
     wish_id: WishId
     wish: Wish
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What somebody asked for on the site and was answered neutrally: a wish, or None for the link that was lost."""
+
+    asking_id: AskingId
+    email: str
+    wish: Wish | None
     asked_at: datetime
 
 

@@ -220,8 +220,9 @@ def _carry_people(database: sqlite3.Connection) -> int:
     database.execute("INSERT OR IGNORE INTO main.subscription SELECT * FROM newer.subscription WHERE id > ?", (last,))
     newest = "(SELECT coalesce(max(id), 0) FROM main.poll)"
     database.execute(f"UPDATE main.subscription SET began = {newest}, cursor = {newest} WHERE id > ?", (last,))
-    database.execute("DELETE FROM main.wish")
-    database.execute("INSERT INTO main.wish SELECT * FROM newer.wish")
+    for table in ("wish", "asking"):
+        database.execute(f"DELETE FROM main.{table}")
+        database.execute(f"INSERT INTO main.{table} SELECT * FROM newer.{table}")
     return int(came)
 
 

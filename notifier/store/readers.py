@@ -121,6 +121,7 @@ class Readers(Wishes):
                 }  # fmt: skip
                 await connection.execute(update(message).where(message.c.id == number).values(values))
             await connection.execute(delete(message).where(mine))
+            await connection.execute(delete(schema.asking).where(schema.asking.c.email == email))
             await _delete_referring(connection, schema.subscriber, [subscriber_id])
             await connection.execute(delete(schema.subscriber).where(schema.subscriber.c.id == subscriber_id))
 

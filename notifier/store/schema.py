@@ -293,6 +293,22 @@ wish = Table(  # a subscription that was asked for on the site, until its addres
     sqlite_autoincrement=True,
 )
 
+asking = Table(  # what was asked for on the site and answered, until it is dealt with; without a label: the lost link
+    "asking",
+    metadata,
+    _id(),
+    Column("email", Text, nullable=False),
+    Column("label", Text),
+    Column("canonical", Text),
+    Column("cadence", String(10)),
+    Column("at", Time),
+    Column("weekday", Integer),
+    Column("timezone", String(64)),
+    Column("versions", String(8)),
+    Column("asked_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 hit = Table(
     "hit",
     metadata,

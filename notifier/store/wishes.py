@@ -10,11 +10,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import Row, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import (
+    Asking,
+    AskingId,
     PaperId,
     Subscriber,
     SubscriberId,
@@ -53,11 +56,8 @@ class Wishes(Subscribers):
             await connection.execute(new.on_conflict_do_nothing())
             row = (await connection.execute(select(schema.subscriber).filter_by(email=wish.email))).one()
             table = schema.wish
-            values = {
-                "label": wish.label, "cadence": wish.clock.cadence, "at": wish.clock.at, "weekday": wish.clock.weekday,
-                "timezone": wish.clock.timezone, "versions": wish.versions, "asked_at": now,
-            }  # fmt: skip
-            added = self._database.insert(table).values(subscriber_id=row.id, canonical=wish.canonical, **values)
+            values = _columns(wish) | {"asked_at": now}
+            added = self._database.insert(table).values(subscriber_id=row.id, **values)
             await connection.execute(
                 added.on_conflict_do_update(index_elements=["subscriber_id", "canonical"], set_=values)
             )
@@ -69,6 +69,32 @@ class Wishes(Subscribers):
             kept = list((await connection.execute(newest.limit(MOST_WAITING))).scalars())
             await connection.execute(delete(table).where(table.c.subscriber_id == row.id, table.c.id.not_in(kept)))
             return to_subscriber(row)
+
+    async def note_asking(self, email: str, wish: Wish | None, now: datetime) -> Asking:
+        """Keep what somebody asked for on the site until it is dealt with: the same work whoever they are."""
+        row: dict[str, Any] = {"email": email, "asked_at": now}
+        async with self._database.write() as connection:
+            added = insert(schema.asking).values(row | (_columns(wish) if wish else {}))
+            number = (await connection.execute(added.returning(schema.asking.c.id))).scalar_one()
+        return Asking(asking_id=AskingId(number), email=email, wish=wish, asked_at=now)
+
+    async def askings(self, before: datetime) -> list[Asking]:
+        """Return what was asked for before an instant and is not dealt with: the program ended in between."""
+        table = schema.asking
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(table).where(table.c.asked_at < before).order_by(table.c.id))
+            return [
+                Asking(
+                    asking_id=AskingId(row.id), email=row.email, wish=_wish(row) if row.label is not None else None,
+                    asked_at=row.asked_at,
+                )
+                for row in rows
+            ]  # fmt: skip
+
+    async def dealt_with(self, asking: Asking) -> None:
+        """Forget what was asked for: it is dealt with."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(schema.asking).where(schema.asking.c.id == asking.asking_id))
 
     async def waiting(self, subscriber_id: SubscriberId, now: datetime) -> list[Waiting]:
         """Return the wishes that a subscriber may still confirm, the oldest first."""
@@ -103,6 +129,21 @@ class Wishes(Subscribers):
             return made
 
 
+def _columns(wish: Wish) -> dict[str, Any]:
+    return {
+        "label": wish.label, "canonical": wish.canonical, "cadence": wish.clock.cadence, "at": wish.clock.at,
+        "weekday": wish.clock.weekday, "timezone": wish.clock.timezone, "versions": wish.versions,
+    }  # fmt: skip
+
+
+def _wish(row: Row[Any]) -> Wish:
+    """Read the wish of a row with the `email` of who wishes."""
+    return Wish(
+        email=row.email, label=row.label, canonical=row.canonical, clock=to_clock(row),
+        versions=Versions(row.versions),
+    )  # fmt: skip
+
+
 async def _forget(connection: AsyncConnection, now: datetime) -> None:
     """Drop wishes that waited too long, and the addresses that never confirmed any."""
     table, person = schema.wish, schema.subscriber
@@ -126,17 +167,7 @@ async def _waiting(connection: AsyncConnection, subscriber_id: SubscriberId, now
         .where(table.c.subscriber_id == subscriber_id, table.c.asked_at >= now - KEPT)
         .order_by(table.c.id)
     )
-    return [
-        Waiting(
-            wish_id=WishId(row.id),
-            wish=Wish(
-                email=row.email, label=row.label, canonical=row.canonical, clock=to_clock(row),
-                versions=Versions(row.versions),
-            ),
-            asked_at=row.asked_at,
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [Waiting(wish_id=WishId(row.id), wish=_wish(row), asked_at=row.asked_at) for row in rows]
 
 
 async def _owe_history(

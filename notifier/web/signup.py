@@ -1,13 +1,11 @@
 """Signing up: a wish, one neutral answer, a mail, a button.
 
-Whoever asks learns nothing about an address: the answer is ready before anything is looked up, and all the work is
-done after it was given, on a connection that ends with it. An address is written to at most once a day, by a key in
-the database; how often one network and all networks may ask is `guard`'s.
+Whoever asks learns nothing about an address: what is asked for is stored as it is, and the answer is given before
+anything is looked up; all the work is done after that (`notifier.signup`), on a connection that ends with it. How often
+one network and all networks may ask is `guard`'s.
 """
 
 from __future__ import annotations
-
-from datetime import UTC
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -16,15 +14,11 @@ from starlette.responses import Response
 
 from notifier import log, present
 from notifier.address import mailbox
-from notifier.errors import AddressError, CostlyQuery, NotifierError, QueryError
+from notifier.errors import AddressError, CostlyQuery, QueryError
 from notifier.model import (
     Cadence,
     DigestClock,
-    Letter,
-    LetterKind,
     PaperId,
-    Subscriber,
-    SubscriberState,
     Waiting,
     Wish,
     WishId,
@@ -50,20 +44,20 @@ async def subscribe(request: Request) -> Response:
     if wish is None:
         values = await home_values(site, form.get("q", ""), form, problems)
         return await page(request, "home", values, status=400)
-    return await _later(request, BackgroundTask(_ask, site, wish), trap=form.get(HONEYPOT, ""))
+    return await _later(request, wish.email, wish, trap=form.get(HONEYPOT, ""))
 
 
 async def send_link(request: Request) -> Response:
     """Take an address that lost its link; whatever becomes of it, the answer is the same."""
     if request.method != "POST":
         return await page(request, "lost", {"problem": "", "email": ""}, {"cache-control": "no-cache"})
-    site, form = site_of(request), await fields(request)
+    form = await fields(request)
     try:
         email = mailbox(form.get("email", ""))
     except AddressError as fault:
         values = {"problem": present.clean(str(fault), 300), "email": present.clean(form.get("email", ""), 300)}
         return await page(request, "lost", values, status=400)
-    return await _later(request, BackgroundTask(_remind, site, email), trap=form.get(HONEYPOT, ""))
+    return await _later(request, email, None, trap=form.get(HONEYPOT, ""))
 
 
 async def confirm(request: Request) -> Response:
@@ -96,63 +90,18 @@ async def confirm(request: Request) -> Response:
     return await page(request, "confirm", values)
 
 
-async def _later(request: Request, task: BackgroundTask, trap: str) -> Response:
-    """Give the neutral answer, and do the work behind it unless a machine or a crowd asked."""
+async def _later(request: Request, email: str, wish: Wish | None, trap: str) -> Response:
+    """Store what was asked for, give the neutral answer, and deal with it behind that; not for machines or a crowd."""
     site = site_of(request)
     wait = site.guard.take(site.guard.visitor(*seen(request)), site.clock().timestamp())
     if wait:
         return message(request, 429, {"retry-after": str(int(wait) + 1)})
-    await site.store.ensure_writable(site.clock())  # else the answer would say what cannot be done
+    asking = None if trap else await site.store.note_asking(email, wish, site.clock())
     answer = await page(request, "asked", {})
     answer.headers["connection"] = "close"
-    if not trap:
-        answer.background = task
+    if asking:
+        answer.background = BackgroundTask(site.deal_with, asking)
     return answer
-
-
-async def _ask(site: Site, wish: Wish) -> None:
-    """Let the wish wait, and write to its address if nothing was written to it today."""
-    try:
-        now = site.clock()
-        reader = await site.store.ask(wish, now)
-        labels = [_label(each.wish.label) for each in await site.store.waiting(reader.subscriber_id, now)]
-        url = f"{site.head.base_url}/confirm/{site.store.link('confirm', reader.token)}"
-        key = f"confirm {now.astimezone(UTC).date()}"
-        values = {"labels": labels, "confirm_url": url}
-        await site.post(Letter(kind=LetterKind.CONFIRM, recipient=wish.email, key=key, values=values))
-    except NotifierError as fault:
-        log.step_failed("sign-up", fault)
-
-
-async def _remind(site: Site, email: str) -> None:
-    """Write their link to an address that has confirmed one day, if that was not done today."""
-    try:
-        now, reader = site.clock(), await site.store.subscriber(email)
-        if reader is None or reader.state is not SubscriberState.CONFIRMED:
-            return
-        values = {
-            "heading": "Your link",
-            "paragraphs": [
-                "Somebody, hopefully you, asked for the link to change what this address is sent. "
-                "If it was not you, do nothing: only who reads this mail has the link."
-            ],
-            "links": [
-                {"text": "Change what is sent", "url": f"{site.head.base_url}/manage/{_manage(site, reader)}"},
-                {"text": "Unsubscribe", "url": f"{site.head.base_url}/unsubscribe/{_leave(site, reader)}"},
-            ],
-        }
-        key = f"link {now.astimezone(UTC).date()}"
-        await site.post(Letter(kind=LetterKind.NOTE, recipient=email, key=key, values=values))
-    except NotifierError as fault:
-        log.step_failed("sending a link", fault)
-
-
-def _manage(site: Site, reader: Subscriber) -> str:
-    return site.store.link("manage", reader.token)
-
-
-def _leave(site: Site, reader: Subscriber) -> str:
-    return site.store.link("unsubscribe", reader.token)
 
 
 async def _history(site: Site, chosen: list[Waiting], days: int) -> dict[WishId, list[PaperId]]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from starlette.requests import Request
 
 from notifier.digest import Letterhead
-from notifier.model import Letter, Listing
+from notifier.model import Asking, Listing
 from notifier.publish import Shelf
 from notifier.store import Store
 from notifier.templates import Templates
@@ -32,7 +32,7 @@ class Monitor:
 class Site:
     """The store to read, the templates to render with, the shelf with the feeds, and the listings that are watched.
 
-    `post` queues a letter, False when there is one of its key already. `timezone` is that of whoever names none.
+    `deal_with` does what a visitor asked for and was answered. `timezone` is that of whoever names none.
     """
 
     store: Store
@@ -41,7 +41,7 @@ class Site:
     listings: tuple[Listing, ...]
     shelf: Shelf
     clock: Callable[[], datetime]
-    post: Callable[[Letter], Awaitable[bool]]
+    deal_with: Callable[[Asking], Awaitable[None]]
     recent: Recent
     timezone: str = "UTC"
     guard: Guard = field(default_factory=Guard)

@@ -73,7 +73,7 @@ def _own_steps(running: Running, roles: Collection[str]) -> list[Step]:
     mend = Step(name="mend", every=BEAT, work=lambda: _mend(running))
     publish = Step(name="publish", every=daemon.TICK, work=lambda: pipeline.publish(running.shelf, folder, running.hub))
     tell = [Step(name="hub", every=daemon.TICK, work=running.hub.tell)] if running.hub else []
-    return [mend, publish, *tell] if "web" in roles else [mend]
+    return [mend, publish, daemon.sign_ups(running), *tell] if "web" in roles else [mend]
 
 
 async def _mend(running: Running) -> None:

@@ -288,6 +288,21 @@ def upgrade() -> None:
     op.create_index("ix_wish_asked_at", "wish", ["asked_at"], unique=False)
 
     op.create_table(
+        "asking",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=True),
+        sa.Column("canonical", sa.Text(), nullable=True),
+        sa.Column("cadence", sa.String(length=10), nullable=True),
+        sa.Column("at", sa.Time(), nullable=True),
+        sa.Column("weekday", sa.Integer(), nullable=True),
+        sa.Column("timezone", sa.String(length=64), nullable=True),
+        sa.Column("versions", sa.String(length=8), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_asking")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "content",
         sa.Column("message_id", ID, autoincrement=False, nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
