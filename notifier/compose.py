@@ -17,18 +17,19 @@ import email
 import email.policy
 import email.utils
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import lru_cache
 from html import escape
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
 from notifier import present
 from notifier.errors import NotifierError
-from notifier.fragments import READER, Fragments, Pair
+from notifier.fragments import READER, Fragments, Shown
 from notifier.header import (
     ADDRESS,
     LINE_MAX,
@@ -42,8 +43,8 @@ from notifier.header import (
     unencoded,
     uris,
 )
-from notifier.model import Cadence, Digest
-from notifier.quoted import quoted
+from notifier.model import Cadence, Digest, Lines, Run, Written
+from notifier.quoted import Form, quoted
 
 # --- policy -----------------------------------------------------------------------------------------------------------
 
@@ -53,9 +54,10 @@ FULL_MIN = 5  # papers with abstract that stay when titles must go
 BRIEF_MAX = 60  # titles; then "n more" with a link
 SUBJECT_ABOUT = 50  # characters after count and day, which fill the 40 that phones show
 SUBJECT_LABELS = 3
-SLOTS = tuple(name.encode() for name in READER)
+OWN = ("address", "unsubscribe_url", "web_url", "feed_url", "manage_url")  # slots that are each reader's own
+SHEET_OCTETS = 8_000  # of memory for a sheet, beside the pieces on it
 
-MESSAGE = b"""\
+HEAD = b"""\
 %(fields)b\
 Content-Type: multipart/alternative;
  boundary="%(boundary)b"
@@ -64,12 +66,14 @@ Content-Type: multipart/alternative;
 Content-Type: text/plain; charset="utf-8"
 Content-Transfer-Encoding: quoted-printable
 
-%(text)b
+""".replace(b"\n", b"\r\n")
+BETWEEN = b"""
 --%(boundary)b
 Content-Type: text/html; charset="utf-8"
 Content-Transfer-Encoding: quoted-printable
 
-%(html)b
+""".replace(b"\n", b"\r\n")
+END = b"""
 --%(boundary)b--
 """.replace(b"\n", b"\r\n")
 
@@ -85,19 +89,28 @@ class ComposeError(NotifierError):
 
 def compose(digest: Digest, fragments: Fragments) -> bytes:
     """Return the digest as one message for its one recipient; see the module for what is promised and raised."""
-    title = subject(digest)
-    fields = _fields(digest, title)
-    body, new = _body(digest, fragments)
+    return bytes(write(digest, fragments))
+
+
+def write(digest: Digest, fragments: Fragments) -> Written:
+    """Return the same message in the lines that it is made of, to be stored and sent without looking at all again."""
+    own = _own(digest)
+    sheet, new = _sheet(digest, fragments, own)
+    fields = _fields(digest, sheet.title)
     # "=_" cannot occur in quoted-printable, and the digest of the Message-ID makes the bytes repeatable.
     boundary = b"=_" + hashlib.sha256(digest.message_id.encode()).hexdigest()[:24].encode()
     written = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
     _verify_fields(written, fields, digest)
-    content = MESSAGE % {
-        b"fields": written.encode("ascii"), b"boundary": boundary, b"text": body.text, b"html": body.html,
-    }  # fmt: skip
+    message = Written((
+        HEAD % {b"fields": written.encode("ascii"), b"boundary": boundary},
+        *[own.text[part] if isinstance(part, str) else part for part in sheet.text],
+        BETWEEN % {b"boundary": boundary},
+        *[own.html[part] if isinstance(part, str) else part for part in sheet.html],
+        END % {b"boundary": boundary},
+    ))  # fmt: skip
     if new:
-        _verify(content, fields, title, digest)
-    return content
+        _verify(bytes(message), fields, sheet.title, digest)
+    return message
 
 
 def subject(digest: Digest) -> str:
@@ -176,55 +189,112 @@ def _subject(title: str) -> str:
 # --- the two parts ----------------------------------------------------------------------------------------------------
 
 
-def _body(digest: Digest, fragments: Fragments) -> tuple[Pair, bool]:
-    """Return both parts, and whether their frame was made just now."""
-    day = _local(digest.date, digest.timezone).date()
-    links = _links(digest)
-    room = HTML_BUDGET
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What only this reader is given, by slot: the recipient, and links of which most stand in fields too."""
+
+    html: dict[str, bytes]
+    text: dict[str, bytes]
+    there: tuple[bool, ...]  # in the order of OWN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """All of a message but what is a reader's own, for those who are told the same.
+
+    `about` is what it was written for, by which it is found again; `size` that of its HTML in octets.
+    """
+
+    title: str
+    html: tuple[Run | str, ...]
+    text: tuple[Run | str, ...]
+    size: int
+    papers: int
+    about: tuple[Any, ...]
+
+
+def _own(digest: Digest) -> Own:
+    links = (digest.unsubscribe_url, digest.web_url, _link(digest.feed_url), _link(digest.manage_url))
+    given = dict(zip(OWN, (digest.recipient, *links), strict=True))
+    return Own(
+        html={slot: quoted(escape(value)) for slot, value in given.items()},
+        text={slot: quoted(value) for slot, value in given.items()},
+        there=tuple([bool(value) for value in given.values()]),
+    )
+
+
+def _link(uri: str) -> str:
+    return uri and checked(URI, uri, "link")
+
+
+def _sheet(digest: Digest, fragments: Fragments, own: Own) -> tuple[Sheet, bool]:
+    """Return what all who are told the same are told, and whether a frame was made for it just now."""
+    new, room = False, HTML_BUDGET
+    # Entries by identity: to compare all that papers say costs more than is saved, and those of a drain are shared.
+    about = (digest.entries, digest.cadence, digest.timezone, digest.coverage, digest.sender, digest.help_url,
+             digest.thumbnails, digest.most)  # fmt: skip
     while True:
-        papers, titles = _fit(digest, fragments, day, room)
-        html, text = (
-            {
-                **links[part],
-                b"about": getattr(fragments.phrase(digest.labels), part),
-                b"preview": fragments.preview(digest, day),
-                b"papers": b"".join([getattr(piece, part) for piece in papers]),
-                b"titles": b"".join([getattr(piece, part) for piece in titles]),
-            }
-            for part in ("html", "text")
-        )
-        more = len(digest.entries) - len(papers) - len(titles)
-        frame, new = fragments.frame(digest, tuple([bool(html[slot]) for slot in SLOTS]), more, day)
-        body = Pair(frame.html % html, frame.text % text)
-        if len(body.html) <= HTML_BUDGET or not papers:
-            return body, new
-        room = min(room, HTML_BUDGET) - max(1_000, len(body.html) - HTML_BUDGET)  # the frame takes its part
+        key = (id(digest.entries), digest.labels, digest.date, own.there, room)
+        found = fragments.sheets.get(key)
+        if found is None or found.about[0] is not digest.entries or found.about[1:] != about[1:]:
+            found, made = _new_sheet(digest, fragments, own.there, room, about)
+            new = new or made
+            fragments.sheets.put(key, found, SHEET_OCTETS)
+        size = found.size + sum([len(own.html[part]) for part in found.html if isinstance(part, str)])
+        if size <= HTML_BUDGET or not found.papers:
+            return found, new
+        room = min(room, HTML_BUDGET) - max(1_000, size - HTML_BUDGET)  # the frame takes its part
 
 
-def _links(digest: Digest) -> dict[str, dict[bytes, bytes]]:
-    """Return what only this reader is given, by part and slot. The recipient and most links stand in fields too."""
-    own = {
-        b"address": digest.recipient,
-        b"unsubscribe_url": digest.unsubscribe_url,
-        b"web_url": digest.web_url,
-        b"feed_url": digest.feed_url and checked(URI, digest.feed_url, "link"),
-        b"manage_url": digest.manage_url and checked(URI, digest.manage_url, "link"),
-    }
-    return {
-        "html": {slot: quoted(escape(value)) for slot, value in own.items()},
-        "text": {slot: quoted(value) for slot, value in own.items()},
-    }
+def _new_sheet(
+    digest: Digest, fragments: Fragments, there: tuple[bool, ...], room: int, about: tuple[Any, ...]
+) -> tuple[Sheet, bool]:
+    day = _local(digest.date, digest.timezone).date()
+    papers, titles = _fit(digest, fragments, day, room)
+    phrase = fragments.phrase(digest.labels)
+    preview = fragments.preview(digest, day)
+    html, text = (
+        {
+            "about": [getattr(phrase, part)],
+            "preview": preview,
+            "papers": [each for piece in papers for each in getattr(piece, part)],
+            "titles": [each for piece in titles for each in getattr(piece, part)],
+        }
+        for part in ("html", "text")
+    )
+    given = {slot: any(each.octets for each in pieces) for slot, pieces in html.items()}
+    given |= dict(zip(OWN, there, strict=True))
+    more = len(digest.entries) - len(papers) - len(titles)
+    frame, new = fragments.frame(digest, tuple([given[slot] for slot in READER]), more, day)
+    runs = _runs(frame.html, html)
+    size = sum([part.size for part in runs if isinstance(part, Run)])
+    return Sheet(subject(digest), runs, _runs(frame.text, text), size, len(papers), about), new
 
 
-def _fit(digest: Digest, fragments: Fragments, day: date, room: int) -> tuple[list[Pair], list[Pair]]:
+def _runs(frame: Form, filled: Mapping[str, list[Lines]]) -> tuple[Run | str, ...]:
+    """Return a frame with what readers share filled in: runs of lines, and between them the slots that stay open."""
+    found: list[Run | str] = []
+    lines: list[Lines] = []
+    for part in frame:
+        if isinstance(part, Lines):
+            lines.append(part)
+        elif part in filled:
+            lines += filled[part]
+        else:
+            found += [Run.of(lines), part]
+            lines = []
+    return (*found, Run.of(lines))
+
+
+def _fit(digest: Digest, fragments: Fragments, day: date, room: int) -> tuple[list[Shown], list[Shown]]:
     """Return the papers to show in full and those to show as titles, so that their HTML fits into `room` octets."""
     entries = digest.entries[: digest.most]
     full = [fragments.shown(entry, "paper", digest, day) for entry in entries[:FULL_MAX]]
-    if len(full) == len(entries) and sum([len(piece.html) for piece in full]) <= room:
+    if len(full) == len(entries) and sum([piece.size for piece in full]) <= room:
         return full, []
     brief = [fragments.shown(entry, "title", digest, day) for entry in entries[: FULL_MAX + BRIEF_MAX]]
-    upto_full = [0, *accumulate(len(piece.html) for piece in full)]
-    upto_brief = [0, *accumulate(len(piece.html) for piece in brief)]
+    upto_full = [0, *accumulate(piece.size for piece in full)]
+    upto_brief = [0, *accumulate(piece.size for piece in brief)]
     for papers, titles in _choices(len(entries)):
         if upto_full[papers] + upto_brief[papers + titles] - upto_brief[papers] <= room:
             return full[:papers], brief[papers : papers + titles]

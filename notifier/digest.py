@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from notifier.errors import QueryError
 from notifier.match import forget_readings, marks, united
@@ -18,6 +19,12 @@ from notifier.verp import Purpose, tagged
 
 MOST_MARKS = 2_000  # marks remembered, of a paper by one or by several queries: with the paper about 4 kB each
 MOST_QUERIES = 5_000
+MOST_SAID = 2_000  # what readers are told, remembered: with its entries about 3 kB each
+
+Said = tuple[tuple[DigestEntry, ...], tuple[str, ...]]
+
+_SAID: dict[tuple[int, Any], tuple[Any, Said]] = {}
+_MARKED: dict[tuple[int, tuple[str, ...]], tuple[Paper, Marks]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +58,9 @@ class Letterhead:
 
 def digest(message: QueuedMessage, head: Letterhead) -> Digest:
     """Return the digest of a queued message; a query that no longer parses marks nothing but loses no paper."""
-    labels = {query_id: _label(*texts) for query_id, texts in message.queries.items()}
-    entries = [
-        DigestEntry(
-            paper=paper,
-            marks=_marks(paper, tuple([message.queries[hit][1] for hit in hits if hit in message.queries])),
-            labels=tuple([labels[hit] for hit in hits if hit in labels]),
-            listings=listings,
-        )
-        for paper, hits, listings in message.papers
-    ]
+    entries, labels = _said(message)
     copy = f"{head.link('digest', message.token)}-{message.outbox_id}"
     leave = head.link("unsubscribe", message.token)
-    carried: set[QueryId] = {hit for _, hits, _ in message.papers for hit in hits}
     return Digest(
         message_id=message.message_id,
         date=message.queued_at,
@@ -71,8 +68,8 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         recipient=message.recipient,
         timezone=message.timezone,
         cadence=message.cadence,
-        entries=tuple(sorted(entries, key=_rank)),
-        labels=tuple(label for query_id, label in labels.items() if query_id in carried),
+        entries=entries,
+        labels=labels,
         coverage=message.coverage,
         list_id=f"papers.{head.domain}",
         unsubscribe_url=f"{head.base_url}/unsubscribe/{leave}",
@@ -84,6 +81,37 @@ def digest(message: QueuedMessage, head: Letterhead) -> Digest:
         most=head.most,
         thumbnails=head.thumbnails,
     )
+
+
+def _said(message: QueuedMessage) -> Said:
+    """Return the entries, best first, and the labels of all of them; the same ones for all who are told the same.
+
+    Found again by identity, as those who are told the same were loaded with the same papers: to compare all that papers
+    say costs more than what is saved.
+    """
+    queries = tuple(message.queries.items())
+    key = (id(message.papers), queries)
+    if (known := _SAID.get(key)) is not None and known[0] is message.papers:
+        return known[1]
+    labels = {query_id: _label(*texts) for query_id, texts in queries}
+    entries = [
+        DigestEntry(
+            paper=paper,
+            marks=_marked(paper, tuple([message.queries[hit][1] for hit in hits if hit in message.queries])),
+            labels=tuple([labels[hit] for hit in hits if hit in labels]),
+            listings=listings,
+        )
+        for paper, hits, listings in message.papers
+    ]
+    carried: set[QueryId] = {hit for _, hits, _ in message.papers for hit in hits}
+    said = (
+        tuple(sorted(entries, key=_rank)),
+        tuple([label for query_id, label in labels.items() if query_id in carried]),
+    )
+    if len(_SAID) >= MOST_SAID:
+        _SAID.clear()
+    _SAID[key] = (message.papers, said)
+    return said
 
 
 def _rank(entry: DigestEntry) -> tuple[bool, int, float]:
@@ -99,8 +127,21 @@ def _label(typed: str, canonical: str) -> str:
 
 def forget_marks() -> None:
     """Forget what queries mark in papers, and the papers."""
+    _SAID.clear()
+    _MARKED.clear()
     _marks.cache_clear()
     forget_readings()
+
+
+def _marked(paper: Paper, texts: tuple[str, ...]) -> Marks:
+    """Return what queries mark in a paper; found again by identity, as `_said`."""
+    key = (id(paper), texts)
+    if (known := _MARKED.get(key)) is not None and known[0] is paper:
+        return known[1]
+    if len(_MARKED) >= MOST_MARKS:
+        _MARKED.clear()
+    _MARKED[key] = (paper, found := _marks(paper, texts))
+    return found
 
 
 @lru_cache(MOST_MARKS)

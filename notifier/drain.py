@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from notifier import log
-from notifier.compose import compose
+from notifier.compose import write
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest, forget_marks
 from notifier.errors import AddressError, NotifierError, RelayTrouble, Unwritable
 from notifier.fragments import Fragments
 from notifier.line import Item, Line
-from notifier.model import Envelope, OutboxId, OutboxState, QueuedMessage, Reply
+from notifier.model import Content, Envelope, OutboxId, OutboxState, QueuedMessage, Reply, Written
 from notifier.retry import PERMANENT_REST
 from notifier.store import Store
 from notifier.templates import Templates
@@ -55,7 +55,7 @@ class Desk:
     owner: str
     resend: bool
     clock: Callable[[], datetime]
-    sign: Callable[[bytes, datetime], bytes] = lambda content, _now: content
+    sign: Callable[[bytes, datetime], bytes] | None = None
     relay_name: str = "relay"
     per_domain: int = PER_DOMAIN
     pace: Mapping[str, int] = field(default_factory=dict)
@@ -246,13 +246,17 @@ class _Drain:
                 self.states[OutboxState.HELD] += 1
             await asyncio.sleep(0)  # the places have their turn
         new = [(message.outbox_id, content) for message, content in ready if message.content is None]
-        await desk.store.keep(new, desk.owner)
+        await desk.store.keep(new, desk.owner, desk.clock())
         return ready
 
-    def _written(self, message: QueuedMessage) -> bytes:
+    def _written(self, message: QueuedMessage) -> Written:
         """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
         desk = self._desk
-        return desk.sign(compose(digest(message, desk.head), desk.fragments), desk.clock())
+        written = write(digest(message, desk.head), desk.fragments)
+        if desk.sign is None:
+            return written
+        octets = bytes(written)
+        return written.below(desk.sign(octets, desk.clock()).removesuffix(octets))
 
     # --- the other end: offer and settle ---
 
@@ -278,7 +282,7 @@ class _Drain:
         except Exception as fault:
             self._fault = self._fault or fault
 
-    async def _offered(self, message: QueuedMessage, content: bytes) -> bool:
+    async def _offered(self, message: QueuedMessage, content: Content) -> bool:
         """Offer a message, whatever comes of it; return whether to go on at this place."""
         desk = self._desk
         try:
@@ -308,7 +312,7 @@ class _Drain:
             self.states[state] += 1
         return True
 
-    async def _offer(self, message: QueuedMessage, content: bytes) -> OutboxState | None:
+    async def _offer(self, message: QueuedMessage, content: Content) -> OutboxState | None:
         """Offer one message and settle the reply; None when it was withdrawn before its final dot."""
         desk = self._desk
 

@@ -14,11 +14,11 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from notifier import present
-from notifier.model import Digest, DigestEntry
-from notifier.quoted import form, quoted
+from notifier.model import Digest, DigestEntry, Lines, lines
+from notifier.quoted import Form, form, quoted
 from notifier.templates import Templates, wrap
 
 MOST_OCTETS = 4_000_000
@@ -28,61 +28,82 @@ LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template ma
 READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url",
           "manage_url")  # fmt: skip
 
-SEPARATOR = quoted(" · ")
+SEPARATOR = lines(quoted(" · "))
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same piece for the HTML and for the text part, quoted-printable; a form when it has slots."""
+    """The same piece for the HTML and for the text part, quoted-printable; it has slots where it is a form."""
 
-    html: bytes
-    text: bytes
+    html: Form
+    text: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """The same words for the HTML and for the text part."""
+
+    html: Lines
+    text: Lines
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A paper: its two forms with the slot `labels`, and its title for the preview line."""
 
-    html: bytes
-    text: bytes
-    title: bytes
+    html: Form
+    text: Form
+    title: Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A paper with the labels that it was found by; `size` is that of its HTML in octets."""
+
+    html: list[Lines]
+    text: list[Lines]
+    size: int
 
 
 @dataclass(slots=True)
 class Fragments:
-    """The pieces that the templates make, by what they show."""
+    """The pieces that the templates make, by what they show, and the sheets that messages were written on."""
 
     templates: Templates
-    papers: _Memory[Piece] = field(default_factory=lambda: _Memory(MOST_OCTETS * 3 // 4))
-    frames: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
-    phrases: _Memory[Pair] = field(default_factory=lambda: _Memory(MOST_OCTETS // 8))
+    papers: Memory[tuple[DigestEntry, Piece]] = field(default_factory=lambda: Memory(MOST_OCTETS * 3 // 4))
+    frames: Memory[Pair] = field(default_factory=lambda: Memory(MOST_OCTETS // 8))
+    phrases: Memory[Phrase] = field(default_factory=lambda: Memory(MOST_OCTETS // 8))
+    sheets: Memory[Any] = field(default_factory=lambda: Memory(MOST_OCTETS // 2))  # those of `compose`
 
     def forget(self) -> None:
         """Forget every piece: the mails of tomorrow are made of others."""
-        for memory in (self.papers, self.frames, self.phrases):
+        for memory in (self.papers, self.frames, self.phrases, self.sheets):
             memory.clear()
 
-    def shown(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Pair:
+    def shown(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Shown:
         """Return a paper of a digest of `day` in both parts; `form` is "paper" (in full) or "title"."""
         piece = self._piece(entry, form, digest, day)
         found_by = self.phrase(entry.labels)
-        return Pair(piece.html % {b"labels": found_by.html}, piece.text % {b"labels": found_by.text})
+        html = _filled(piece.html, found_by.html)
+        return Shown(html, _filled(piece.text, found_by.text), sum([len(each.octets) for each in html]))
 
-    def preview(self, digest: Digest, day: date) -> bytes:
+    def preview(self, digest: Digest, day: date) -> list[Lines]:
         """Return the titles that a mail program shows beside the subject."""
         titles = [self._piece(entry, "paper", digest, day).title for entry in digest.entries[:PREVIEWED]]
-        return SEPARATOR.join(titles)
+        return [each for title in titles for each in (SEPARATOR, title)][1:]
 
     def _piece(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Piece:
-        labelled, late = bool(entry.labels), present.late(entry.paper, day)
-        key = (entry.paper, entry.marks, entry.listings, form, labelled, late, digest.thumbnails)
-        found = self.papers.get(key)
-        if found is None:
-            found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
-            octets = len(found.html) + len(found.text) + len(found.title) + _weight(entry)
-            self.papers.put(key, found, octets)
+        paper, marks = entry.paper, entry.marks
+        labelled, late = bool(entry.labels), present.late(paper, day)
+        # By identity: to look at all that a paper says costs more than what is saved, and those of a drain are shared.
+        key = (id(paper), id(marks), entry.listings, form, labelled, late, digest.thumbnails)
+        if (known := self.papers.get(key)) is not None and known[0].paper is paper and known[0].marks is marks:
+            return known[1]
+        found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
+        octets = sum([len(each.octets) for each in (*found.html, *found.text) if isinstance(each, Lines)])
+        self.papers.put(key, (entry, found), octets + len(found.title.octets) + _weight(entry))
         return found
 
     def _paper(self, entry: DigestEntry, shown: str, *, labelled: bool, late: bool, thumbnails: bool) -> Piece:
@@ -91,7 +112,7 @@ class Fragments:
         html, text = (
             form(self.templates.cut(kind, f"email/{shown}.{kind}", {"paper": paper}, slots)) for kind in ("html", "txt")
         )
-        return Piece(html, text, quoted(escape(paper["title_text"])))
+        return Piece(html, text, lines(quoted(escape(paper["title_text"]))))
 
     def frame(self, digest: Digest, slots: tuple[bool, ...], more: int, day: date) -> tuple[Pair, bool]:
         """Return what stands around the papers, and whether it was made just now.
@@ -112,19 +133,25 @@ class Fragments:
             for kind in ("html", "txt")
         )
         made = Pair(html, text)
-        self.frames.put(key, made, len(html) + len(text))
+        self.frames.put(key, made, sum([len(each.octets) for each in (*html, *text) if isinstance(each, Lines)]))
         return made, True
 
-    def phrase(self, labels: tuple[str, ...]) -> Pair:
+    def phrase(self, labels: tuple[str, ...]) -> Phrase:
         """Return labels as a piece, " · " between them, then how many there are beyond them."""
         found = self.phrases.get(labels)
         if found is None:
             left = len(labels) - present.LABELS_SHOWN
             more = f" and {left} more" if left > 0 else ""
             said = " · ".join(present.phrases(labels, present.LABELS_SHOWN)) + more
-            found = Pair(quoted(escape(said)), quoted(wrap(said, 8, 0, LABELS_COLUMNS)))
-            self.phrases.put(labels, found, len(found.html) + len(found.text))
+            html, text = lines(quoted(escape(said))), lines(quoted(wrap(said, 8, 0, LABELS_COLUMNS)))
+            found = Phrase(html, text)
+            self.phrases.put(labels, found, len(html.octets) + len(text.octets))
         return found
+
+
+def _filled(piece: Form, found_by: Lines) -> list[Lines]:
+    """Return a paper's piece with its only slot filled."""
+    return [found_by if isinstance(part, str) else part for part in piece]
 
 
 def _weight(entry: DigestEntry) -> int:
@@ -138,7 +165,7 @@ def _required(given: dict[str, bool]) -> tuple[str, ...]:
     return tuple(name for name in ("papers", "titles", "unsubscribe_url") if given[name])
 
 
-class _Memory(Generic[T]):
+class Memory(Generic[T]):
     """A dictionary of bounded size. Two generations: what is asked for moves to the young one, the old one is dropped.
 
     That keeps at most what it was bounded to, in the order of use to within half of it, at the price of a lookup.

@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from notifier.model import QueuedMessage
+from notifier.model import Content, QueuedMessage
 
-Item = tuple[QueuedMessage, bytes]
+Item = tuple[QueuedMessage, Content]
 
 
 class Line:

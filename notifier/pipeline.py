@@ -118,7 +118,9 @@ async def post(desk: Desk, letter: Letter, now: datetime) -> bool:
         return False
     message_id = desk.store.letter_name(letter, desk.head.domain)
     content = compose_letter(letter, message_id, desk.head.sender, desk.head.base_url, desk.templates, now)
-    return await desk.store.add_letter(letter, message_id, desk.sign(content, now), now)
+    if desk.sign:
+        content = desk.sign(content, now)
+    return await desk.store.add_letter(letter, message_id, content, now)
 
 
 # --- publish ----------------------------------------------------------------------------------------------------------

@@ -4,8 +4,7 @@ A text is encoded once and stands in many messages, so its encoding may not depe
 piece that does not end with a line break therefore ends with a soft one, "=" and CRLF, which a decoder drops. So
 decoding a join gives the join of what was encoded (a property test says so), and no octet is looked at twice.
 
-A form is such a text with slots: a bytes format whose keys are the names of the slots. Filling one is one operation
-in C: `form % {b"name": quoted("value")}`.
+A form is such a text with slots: the pieces between them, and the names of the slots where they stand.
 """
 
 from __future__ import annotations
@@ -13,7 +12,11 @@ from __future__ import annotations
 from binascii import b2a_qp
 from collections.abc import Sequence
 
+from notifier.model import Lines, lines
+
 SOFT_BREAK = b"=\r\n"
+
+Form = tuple[Lines | str, ...]
 
 
 def quoted(text: str) -> bytes:
@@ -24,8 +27,6 @@ def quoted(text: str) -> bytes:
     return b2a_qp(octets + b"\r\n")[:-2] + SOFT_BREAK  # which line break it writes, it takes from its input
 
 
-def form(cut: Sequence[str]) -> bytes:
-    """Return text that was cut at its slots (text, slot, text, slot, text) as a form to be filled with pieces."""
-    fixed = [quoted(text).replace(b"%", b"%%") for text in cut[::2]]
-    slots = [b"%%(%s)b" % name.encode() for name in cut[1::2]]
-    return b"".join(octets for pair in zip(fixed, [*slots, b""], strict=True) for octets in pair)
+def form(cut: Sequence[str]) -> Form:
+    """Return text that was cut at its slots (text, slot, text, slot, text) as pieces, a slot by its name."""
+    return tuple([name if place % 2 else lines(quoted(name)) for place, name in enumerate(cut)])

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.deliver import check, relay
-from notifier.deliver.message import stuffed, unfit
 from notifier.deliver.reply import Stage, enhanced, one_line, verdict
 from notifier.deliver.route import MaildirRoute, SmtpRoute, route
 from notifier.model import Verdict
+from notifier.model.lines import stuffed, unfit
 
 
 @pytest.mark.parametrize(

@@ -26,5 +26,6 @@ def test_joined_pieces_decode_to_the_joined_texts(texts: list[str]) -> None:
 
 @given(text, text, text)
 def test_a_filled_form_decodes_to_the_filled_text(before: str, value: str, after: str) -> None:
-    filled = form([before, "slot", after]) % {b"slot": quoted(value)}
+    pieces = [quoted(value) if isinstance(each, str) else each.octets for each in form([before, "slot", after])]
+    filled = b"".join(pieces)
     assert quopri.decodestring(filled).decode() == (before + value + after).replace("\n", "\r\n")

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, update
+from fictional import digest
+from sqlalchemy import Connection, delete, func, select, update
 
+from notifier.compose import write
 from notifier.daemon.opening import shared
 from notifier.diff import batch_keys, diff
 from notifier.errors import SeenMeanwhile, StoreError
+from notifier.fragments import Fragments
 from notifier.model import (
     Batch,
     Cadence,
@@ -34,10 +37,11 @@ from notifier.model import (
     Verdict,
     Wish,
 )
-from notifier.store import Store, open_store
+from notifier.store import Store, open_store, schema
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate
 from notifier.store.schema import metadata
+from notifier.templates import Templates
 
 pytestmark = pytest.mark.both_databases
 
@@ -211,12 +215,38 @@ async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
     async with open_store(database) as store:
         await queued(store)
         (message,) = await store.claim("me", NOW, LEASE, 10)
-        await store.keep([(message.outbox_id, b"the bytes")], "me")
+        await store.keep([(message.outbox_id, b"the bytes")], "me", NOW)
         assert await store.mark_in_doubt(message.outbox_id, "me")
         assert await store.recover(NOW, resend=resend, gone=lambda owner: owner == "me") == (0, 1)
         assert await store.depth() == {expected: 1}
         again = await store.message(message.outbox_id)
         assert (again.content, again.message_id) == (b"the bytes", message.message_id)
+
+
+async def test_g3_shared_lines_are_stored_once_and_stay_while_a_message_needs_them(database: str) -> None:
+    message = write(digest(12), Fragments(Templates()))
+    async with open_store(database) as store:
+
+        async def stored() -> int:
+            async with store._database.read() as connection:
+                return int(await connection.scalar(select(func.count()).select_from(schema.lines)) or 0)
+
+        await queued(store)
+        (claimed,) = await store.claim("me", NOW, LEASE, 10)
+        for _ in range(2):
+            await store.keep([(claimed.outbox_id, message)], "me", NOW)
+        kept = await stored()
+        assert kept == len({each.key for each in message.shared()})
+
+        assert await store.prune_lines(NOW + timedelta(days=30)) == 0
+        again = await store.message(claimed.outbox_id)
+        assert bytes(again.content) == bytes(message)
+
+        async with store._database.write() as connection:
+            await connection.execute(delete(schema.content))
+        assert await store.prune_lines(NOW + timedelta(days=31)) == 0  # a day ago a message needed them
+        assert await store.prune_lines(NOW + timedelta(days=60)) == kept
+        assert await stored() == 0
 
 
 async def test_g3_a_message_left_in_doubt_again_and_again_is_held(database: str) -> None:

@@ -101,7 +101,8 @@ def send_test(email: str, config: ConfigOption = None) -> None:
         own = f"<test-{secrets.token_hex(16)}@{head.domain}>"
         shown = replace(shown, message_id=own, recipient=address(email), sender=head.sender, date=now)
         templates = Templates(chosen.path(chosen.templates) if chosen.templates else None, log.template_broken)
-        content = signing(chosen)(compose(shown, Fragments(templates)), now)
+        sign, content = signing(chosen), compose(shown, Fragments(templates))
+        content = sign(content, now) if sign else content
         relay = relay_of(chosen)
         try:
             reply: Reply = await relay.offer(Envelope(own, head.sender[1], shown.recipient, content), _nothing)

@@ -204,10 +204,10 @@ def relay_of(config: Config) -> Relay:
     )
 
 
-def signing(config: Config) -> Callable[[bytes, datetime], bytes]:
-    """Return what signs a message; without `[mail.dkim]` nothing does. Raises ConfigError for an unusable key."""
+def signing(config: Config) -> Callable[[bytes, datetime], bytes] | None:
+    """Return what signs a message, None without `[mail.dkim]`. Raises ConfigError for an unusable key."""
     if not config.mail.dkim.domain:
-        return lambda content, _now: content
+        return None
     from notifier.sign import KeyUnfit, Signer, read_key  # costs half a second, which only those pay who sign
 
     try:

@@ -227,6 +227,7 @@ async def prune(store: Store, polls: timedelta, now: datetime) -> int:
     """Delete what is kept no longer, and cut the database's log short; return how many rows there were."""
     count = await store.prune_polls(now, polls)
     await store.forget_hosts(now)
+    await store.prune_lines(now)
     await store.shorten_log()
     log.pruned(count)
     return count

@@ -19,10 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from notifier.address import check_envelope
-from notifier.deliver.message import unfit
 from notifier.deliver.route import MaildirRoute
 from notifier.errors import RelayTrouble
-from notifier.model import Envelope, Reply, Verdict
+from notifier.model import Envelope, Reply, Verdict, unfit
 
 OLDEST_LEFTOVER = 36 * 3600  # seconds; an older file in tmp/ belongs to nobody (the Maildir specification)
 PLACES = 8  # files written at once; each waits for the disk
@@ -49,7 +48,7 @@ class MaildirRelay:
         name = hashlib.sha256(f"{envelope.message_id}\n{recipient}".encode()).hexdigest()[:32] + ".notifier"
         top = f"Return-Path: <{sender}>\nDelivered-To: {recipient}\n".encode("ascii")
         with self._trouble():
-            written = await asyncio.to_thread(self._write, name, top + envelope.content.replace(b"\r\n", b"\n"))
+            written = await asyncio.to_thread(self._write, name, top + bytes(envelope.content).replace(b"\r\n", b"\n"))
         try:
             await in_doubt()
         except BaseException:

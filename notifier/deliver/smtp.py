@@ -15,12 +15,11 @@ from collections.abc import Awaitable, Callable
 
 from notifier.address import check_envelope
 from notifier.deliver.connection import Connection, Unwelcome, connect
-from notifier.deliver.message import unfit
 from notifier.deliver.pool import Pool
 from notifier.deliver.route import SmtpRoute
 from notifier.deliver.transaction import Offer, Stale, transact
 from notifier.deliver.trouble import trouble
-from notifier.model import Envelope, Reply, Verdict
+from notifier.model import Envelope, Reply, Verdict, unfit
 
 # --- policy (seconds, where nothing else is said) ---------------------------------------------------------------------
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from aiosmtplib import SMTPException, SMTPResponse
 
 from notifier.deliver.connection import Connection
-from notifier.deliver.message import stuffed
 from notifier.deliver.reply import Stage, one_line, verdict
 from notifier.deliver.trouble import refusal, trouble, trouble_of, words
 from notifier.errors import RelayTrouble
-from notifier.model import Reply, Verdict
+from notifier.model import Content, Reply, Verdict, Written, stuffed
 
 SHORTEST_IDLE = 5.0  # seconds; a connection unused for longer is asked by RSET whether it is still there
 BEFORE_THE_DOT = "the message, before its final dot"
@@ -41,7 +40,7 @@ class Offer:
 
     sender: str
     recipient: str
-    content: bytes
+    content: Content
     in_doubt: Callable[[], Awaitable[None]]
     content_timeout: float
     final_timeout: float
@@ -143,7 +142,8 @@ async def _content(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
     dialogue, route = connection.dialogue, connection.route
     try:
         if dialogue.silent:
-            dialogue.write(stuffed(offer.content))
+            content = offer.content
+            dialogue.write(content.wire() if isinstance(content, Written) else stuffed(content))
     except SMTPException as error:
         raise trouble_of(route, BEFORE_THE_DOT, error) from error
     await offer.in_doubt()

@@ -9,6 +9,7 @@ One room for each subject; everything is named here, so that `from notifier.mode
 from __future__ import annotations
 
 from notifier.model.digests import Channel, Digest, DigestEntry, FeedFormat, FeedItem, FeedPaper, PrivateFeed
+from notifier.model.lines import Content, Lines, Run, Written, lines, stuffed, unfit, unpacked
 from notifier.model.mail import (
     Bounce,
     BounceKind,
@@ -73,6 +74,7 @@ __all__ = [
     "ChangeKind",
     "Channel",
     "Comparison",
+    "Content",
     "Coverage",
     "Diff",
     "Digest",
@@ -90,6 +92,7 @@ __all__ = [
     "Known",
     "Letter",
     "LetterKind",
+    "Lines",
     "Listing",
     "ListingState",
     "Marks",
@@ -109,6 +112,7 @@ __all__ = [
     "RelayRest",
     "Reply",
     "Report",
+    "Run",
     "Seen",
     "Sending",
     "Sent",
@@ -128,4 +132,9 @@ __all__ = [
     "Waiting",
     "Wish",
     "WishId",
+    "Written",
+    "lines",
+    "stuffed",
+    "unfit",
+    "unpacked",
 ]

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from notifier.model.digests import PrivateFeed
+from notifier.model.lines import Content
 from notifier.model.names import OutboxId, QueryId, SubscriberId
 from notifier.model.papers import Paper
 from notifier.model.polls import Coverage, Sighting
@@ -151,7 +152,7 @@ class QueuedMessage:
     papers: tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]
     queries: Mapping[QueryId, tuple[str, str]]
     coverage: tuple[Coverage, ...]
-    content: bytes | None
+    content: Content | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Envelope:
     message_id: str
     sender: str
     recipient: str
-    content: bytes
+    content: Content
 
 
 class Verdict(StrEnum):

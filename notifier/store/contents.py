@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, func, select
+from sqlalchemy import Row, Text, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import Cadence, Coverage, OutboxId, Outcome, Paper, PaperId, QueryId, QueuedMessage
+from notifier.model import Cadence, Content, Coverage, OutboxId, Outcome, Paper, PaperId, QueryId, QueuedMessage
 from notifier.store import schema
 from notifier.store.engine import chunks
+from notifier.store.lines import whole
 from notifier.store.rows import PAPER_COLUMNS, to_paper
 
+MOST_PAPERS, MOST_TOLD = 1_000, 1_000  # remembered while mail leaves: about 4 kB each, and 2 kB
 LONGEST_COVERED = timedelta(days=8)  # what a digest says it covers; a weekly one covers seven days
+
+Told = tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]
+
+_PAPERS: dict[int, tuple[Paper, tuple[str, ...]]] = {}
+_TOLD: dict[str, Told] = {}
 
 
 async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: bool = False) -> list[QueuedMessage]:
@@ -26,27 +34,34 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
     found: dict[int, Row[Any]] = {}
     for some in chunks(ids):
         asked = (
-            select(message, schema.content.c.octets, schema.subscriber.c.token, schema.subscriber.c.feed)
+            select(
+                message,
+                schema.content.c.octets,
+                schema.content.c.packed_at,
+                schema.subscriber.c.token,
+                schema.subscriber.c.feed,
+            )
             .join(schema.subscriber, isouter=True)
             .join(schema.content, schema.content.c.message_id == message.c.id, isouter=True)
         )
         found |= {row.id: row for row in (await connection.execute(asked.where(message.c.id.in_(some)))).all()}
-    digests = [row for row in found.values() if row.kind == "digest" and (always or row.octets is None)]
+    packed = [(row.id, bytes(row.octets)) for row in found.values() if row.packed_at]
+    written: dict[int, Content] = {
+        row.id: bytes(row.octets) for row in found.values() if row.octets and not row.packed_at
+    }
+    written |= await whole(connection, packed)
+    digests = [row for row in found.values() if row.kind == "digest" and (always or row.id not in written)]
     carried = await _carried(connection, [row.id for row in digests])
-    wanted = dict.fromkeys(paper for mine in carried.values() for paper in mine)
-    known = await _papers(connection, list(wanted))
+    told = await _told(connection, set(carried.values()))
     theirs = await _subscriptions(connection, sorted({row.subscriber_id for row in digests}))
     covered = {span: await coverage(connection, *span) for span in {(row.poll_from, row.poll_to) for row in digests}}
     return [
         _queued(
             found[number],
-            tuple(
-                (*known[paper][:1], tuple(QueryId(query) for query in queries), known[paper][1])
-                for paper, queries in carried.get(number, {}).items()
-                if paper in known
-            ),
+            told[carried[number]] if number in carried else (),
             theirs.get(found[number].subscriber_id, []) if number in carried or always else [],
             covered.get((found[number].poll_from, found[number].poll_to), ()) if found[number].kind == "digest" else (),
+            written.get(number),
         )
         for number in ids
         if number in found
@@ -58,6 +73,7 @@ def _queued(
     papers: tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...],
     mine: Sequence[Row[Any]],
     coverage: tuple[Coverage, ...],
+    content: Content | None,
 ) -> QueuedMessage:
     return QueuedMessage(
         outbox_id=OutboxId(row.id),
@@ -75,23 +91,64 @@ def _queued(
         papers=papers,
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
         coverage=coverage,
-        content=row.octets,
+        content=content,
     )
 
 
-async def _carried(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, dict[PaperId, list[QueryId]]]:
-    """Return which papers each message carries, with the queries that hit them."""
+async def _carried(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:
+    """Return which papers each message carries, with the queries that hit them, as one text for each."""
     delivery = schema.delivery
-    carried: dict[int, dict[tuple[PaperId, int], list[QueryId]]] = {number: {} for number in numbers}
+    carried = dict.fromkeys(numbers, "")
+    each = (
+        cast(delivery.c.paper_id, Text) + " " + cast(delivery.c.edition, Text) + " " + cast(delivery.c.query_ids, Text)
+    )
     for some in chunks(numbers):
         rows = await connection.execute(
-            select(delivery.c.message_id, delivery.c.paper_id, delivery.c.edition, delivery.c.query_ids)
+            select(delivery.c.message_id, func.aggregate_strings(each, ";"))
             .where(delivery.c.message_id.in_(some))
-            .order_by(delivery.c.message_id, delivery.c.paper_id)
+            .group_by(delivery.c.message_id)
         )
-        for number, paper, edition, queries in rows.all():
-            carried[number][PaperId(paper), edition] = queries
-    return {number: by_paper(mine) for number, mine in carried.items()}
+        carried |= {row[0]: row[1] for row in rows}
+    return carried
+
+
+async def _told(connection: AsyncConnection, texts: Collection[str]) -> dict[str, Told]:
+    """Return the papers that `_carried` texts name. Equal texts have the very same, from one claim to the next, too.
+
+    What is made of them can be found again by identity then, which is all that comparing readers costs.
+    """
+    mine = {text: by_paper(_hits(text)) for text in texts}
+    known = await _papers(connection, list(dict.fromkeys(paper for hits in mine.values() for paper in hits)))
+    for number, found in known.items():
+        known[number] = _PAPERS[number] = found if _PAPERS.get(number) != found else _PAPERS[number]
+    told: dict[str, Told] = {}
+    for text, hits in mine.items():
+        papers = tuple(
+            (*known[paper][:1], tuple(QueryId(query) for query in queries), known[paper][1])
+            for paper, queries in hits.items()
+            if paper in known
+        )
+        before = _TOLD.get(text, ())
+        same = len(before) == len(papers) and all(a[0] is b[0] and a == b for a, b in zip(before, papers, strict=True))
+        told[text] = _TOLD[text] = before if same else papers
+    if len(_PAPERS) > MOST_PAPERS or len(_TOLD) > MOST_TOLD:
+        forget_told()
+    return told
+
+
+def forget_told() -> None:
+    """Forget the papers of the last claims."""
+    _PAPERS.clear()
+    _TOLD.clear()
+
+
+def _hits(text: str) -> dict[tuple[PaperId, int], list[QueryId]]:
+    """Return the papers, editions and queries of a `_carried` text, in the order of the papers."""
+    found: dict[tuple[PaperId, int], list[QueryId]] = {}
+    for each in text.split(";") if text else ():
+        paper, edition, queries = each.split(" ", 2)
+        found[PaperId(int(paper)), int(edition)] = json.loads(queries)
+    return dict(sorted(found.items()))
 
 
 async def _subscriptions(connection: AsyncConnection, people: Sequence[int]) -> dict[int, list[Row[Any]]]:

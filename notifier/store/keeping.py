@@ -11,6 +11,7 @@ from sqlalchemy import delete, exists, func, select
 from notifier.model import OutboxState, Outcome
 from notifier.store import schema
 from notifier.store.engine import Database
+from notifier.store.lines import prune_lines
 from notifier.store.sqlite import BUSY_TIMEOUT
 
 READERS_PATIENCE = 1_000  # milliseconds to wait for readers before the log is cut short
@@ -90,6 +91,10 @@ class Keeping:
                 deferred={row[0]: row[1] for row in await connection.execute(codes.group_by(message.c.code))},
                 bounces={row[0]: row[1] for row in await connection.execute(kinds)},
             )
+
+    async def prune_lines(self, now: datetime) -> int:
+        """Delete lines of messages that none needs any more; return how many there were."""
+        return await prune_lines(self._database, now)
 
     async def shorten_log(self) -> bool:
         """Bring SQLite's write-ahead log into the database and cut it short; False while a reader holds on to it.

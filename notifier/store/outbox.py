@@ -22,11 +22,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import OutboxId, OutboxState, QueuedMessage, Reply, Verdict
+from notifier.model import Content, OutboxId, OutboxState, QueuedMessage, Reply, Verdict, Written
 from notifier.retry import IMPOSSIBLE_WAIT, MAX_CRASHES, MAX_DOUBTS, next_attempt
 from notifier.store import schema
-from notifier.store.contents import contents
+from notifier.store.contents import contents, forget_told
 from notifier.store.engine import Database, again, chunks
+from notifier.store.lines import keep_lines
 from notifier.store.score import went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.together import Together
@@ -94,6 +95,7 @@ class Outbox:
 
         ids = await self._database.transact(lease_some, alone=False)
         if not ids:
+            forget_told()
             return []
         try:
             return await self._database.transact(lambda connection: contents(connection, ids), writes=False)
@@ -103,7 +105,7 @@ class Outbox:
             raise
 
     @again
-    async def keep(self, contents: Sequence[tuple[OutboxId, bytes]], owner: str) -> None:
+    async def keep(self, contents: Sequence[tuple[OutboxId, Content]], owner: str, now: datetime) -> None:
         """Store the composed bytes of messages that are claimed by `owner`: every attempt will carry these."""
         if not contents:
             return
@@ -111,10 +113,26 @@ class Outbox:
         ours = message.c.id == bindparam("number"), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
         added = self._database.insert(schema.content)
         kept = added.from_select(
-            ["message_id", "octets"], select(message.c.id, bindparam("bytes", type_=LargeBinary)).where(*ours)
-        ).on_conflict_do_update(index_elements=["message_id"], set_={"octets": added.excluded.octets})
-        rows = [{"number": number, "bytes": content} for number, content in contents]
-        await self._database.transact(lambda connection: connection.execute(kept, rows), alone=False)
+            ["message_id", "octets", "packed_at"],
+            select(message.c.id, bindparam("bytes", type_=LargeBinary), bindparam("at", type_=schema.Instant())).where(
+                *ours
+            ),
+        )
+        new = {"octets": added.excluded.octets, "packed_at": added.excluded.packed_at}
+        kept = kept.on_conflict_do_update(index_elements=["message_id"], set_=new)
+        rows = [
+            {"number": number, "bytes": each.packed(), "at": now}
+            if isinstance(each, Written)
+            else {"number": number, "bytes": each, "at": None}
+            for number, each in contents
+        ]
+        shared = [line for _, each in contents if isinstance(each, Written) for line in each.shared()]
+
+        async def store(connection: AsyncConnection) -> None:
+            await keep_lines(self._database, connection, shared, now)
+            await connection.execute(kept, rows)
+
+        await self._database.transact(store, alone=False)
 
     async def mark_in_doubt(self, outbox_id: OutboxId, owner: str, lease_until: datetime | None = None) -> bool:
         """Record that the final dot follows; False when the message is no longer ours to send (its reader left)."""

@@ -390,6 +390,16 @@ content = Table(  # the bytes of every attempt of a message; dropped when settle
     metadata,
     Column("message_id", Id, ForeignKey("message.id"), primary_key=True, autoincrement=False),
     Column("octets", LargeBinary, nullable=False),
+    Column("packed_at", Instant),  # when lines that are shared were taken out of the octets; None: they are whole
+)
+
+lines = Table(  # lines that the bytes of several messages share, by the digest of what they are
+    "lines",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("octets", LargeBinary, nullable=False),
+    Column("kept_at", Instant, nullable=False),  # when a message was kept that needs them, to half a day
+    Index("ix_lines_kept_at", "kept_at"),
 )
 
 domain = Table(  # recipient domains whose rate is limited: the next message may leave at this instant

@@ -306,9 +306,18 @@ def upgrade() -> None:
         "content",
         sa.Column("message_id", ID, autoincrement=False, nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.Column("packed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name=op.f("fk_content_message_id")),
         sa.PrimaryKeyConstraint("message_id", name=op.f("pk_content")),
     )
+    op.create_table(
+        "lines",
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_lines")),
+    )
+    op.create_index("ix_lines_kept_at", "lines", ["kept_at"], unique=False)
     op.create_table(
         "delivery",
         sa.Column("subscriber_id", ID, nullable=False),
