@@ -130,6 +130,7 @@ def forget_marks() -> None:
     _SAID.clear()
     _MARKED.clear()
     _marks.cache_clear()
+    _same.cache_clear()
     forget_readings()
 
 
@@ -140,8 +141,14 @@ def _marked(paper: Paper, texts: tuple[str, ...]) -> Marks:
         return known[1]
     if len(_MARKED) >= MOST_MARKS:
         _MARKED.clear()
-    _MARKED[key] = (paper, found := _marks(paper, texts))
+    _MARKED[key] = (paper, found := _same(_marks(paper, texts)))
     return found
+
+
+@lru_cache(MOST_MARKS)
+def _same(marks: Marks) -> Marks:
+    """Return the first marks that were equal to these: what different queries mark alike is shown by one piece."""
+    return marks
 
 
 @lru_cache(MOST_MARKS)

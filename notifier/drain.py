@@ -19,12 +19,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from notifier import log
 from notifier.compose import write
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest, forget_marks
-from notifier.errors import AddressError, NotifierError, RelayTrouble, Unwritable
+from notifier.errors import AddressError, NotifierError, RelayTrouble, StoreError, Unwritable
 from notifier.fragments import Fragments
 from notifier.line import Item, Line
 from notifier.model import Content, Envelope, OutboxId, OutboxState, QueuedMessage, Reply, Written
@@ -137,6 +138,7 @@ class _Drain:
         self._open = 1  # places at which the relay talks to us
         self._fault: Exception | None = None
         self._ends_at = asyncio.get_running_loop().time() + ROUND
+        self._settling: set[asyncio.Future[OutboxState]] = set()  # answers that are being stored
         self._mine: dict[OutboxId, Reply | None] = {}  # claimed, and what became of them is not stored yet
         self.states: Counter[OutboxState] = Counter()
         self.paused_until: datetime | None = None
@@ -171,6 +173,7 @@ class _Drain:
                 group.create_task(self._fill(), name="fill the line")
                 for number in range(self._places):
                     group.create_task(self._place(), name=f"place {number}")
+        await self._all_settled()
         await self._give_back(self._line.clear())
         if not self._over() and not self.more:
             await self._offer_suspects()
@@ -184,12 +187,14 @@ class _Drain:
         """Offer the first message alone: a relay that is down, or refuses our login, is asked once and not by many."""
         if ready and not self._over():
             await self._offered(*ready.pop(0))
+            await self._all_settled()
 
     async def _offer_suspects(self) -> None:
         """Offer the messages over which processes died, one at a time: if one of them is to blame, it is found."""
         while not self._over() and (messages := await self._claimed(1, suspects=True)):
             for item in await self._composed(messages):
                 await self._offered(*item)
+            await self._all_settled()
 
     async def _give_back(self, left: Sequence[QueuedMessage]) -> None:
         """Give back what was not offered."""
@@ -286,7 +291,7 @@ class _Drain:
         """Offer a message, whatever comes of it; return whether to go on at this place."""
         desk = self._desk
         try:
-            state = await self._offer(message, content)
+            await self._offer(message, content)
         except RelayTrouble as trouble:
             log.relay_trouble(trouble)
             now = desk.clock()
@@ -295,9 +300,7 @@ class _Drain:
                 self.paused_until = now  # nobody else records it too
                 self.paused_until = await desk.store.relay_failed(desk.relay_name, trouble, now)
             state = await desk.store.turned_away(message.outbox_id, self.paused_until or now, str(trouble), now)
-            self._mine.pop(message.outbox_id, None)
-            if state is not OutboxState.DEFERRED:
-                self.states[state] += 1
+            self._ended(message, None if state is OutboxState.DEFERRED else state)
             return False
         except Unwritable:
             raise
@@ -306,14 +309,21 @@ class _Drain:
                 raise
             log.step_failed(f"offer {message.message_id}", fault)
             now = desk.clock()
-            state = await desk.store.turned_away(message.outbox_id, now, repr(fault), now)
+            self._ended(message, await desk.store.turned_away(message.outbox_id, now, repr(fault), now))
+        return True
+
+    def _ended(self, message: QueuedMessage, state: OutboxState | None) -> None:
+        """Take note of what became of a message, which is stored; None: nothing that counts."""
         self._mine.pop(message.outbox_id, None)
         if state is not None:
             self.states[state] += 1
-        return True
 
-    async def _offer(self, message: QueuedMessage, content: Content) -> OutboxState | None:
-        """Offer one message and settle the reply; None when it was withdrawn before its final dot."""
+    async def _offer(self, message: QueuedMessage, content: Content) -> None:
+        """Offer one message and begin to settle the reply.
+
+        The next message is marked after that, in the same transaction at the earliest: of each place there is never
+        more than one message in doubt.
+        """
         desk = self._desk
 
         async def in_doubt() -> None:
@@ -328,13 +338,31 @@ class _Drain:
             reply = self._mine[message.outbox_id] = await desk.relay.offer(envelope, in_doubt)
         except _WithdrawnError:
             log.withdrawn(message.recipient, message.message_id)
-            return None
+            self._ended(message, None)
+            return
         except AddressError as fault:  # never sent, whoever put it into the database
             await desk.store.hold(message.outbox_id, desk.owner, str(fault))
-            return OutboxState.HELD
+            self._ended(message, OutboxState.HELD)
+            return
         if self._rests:
             self._rests = False
             await desk.store.relay_works(desk.relay_name)
-        state = await desk.store.settle(message.outbox_id, reply, desk.clock(), resend=desk.resend)
-        log.settled(message.recipient, message.message_id, state, reply.code, reply.text)
-        return state
+        settling = desk.store.settling(message.outbox_id, reply, desk.clock(), resend=desk.resend)
+        self._settling.add(settling)
+        settling.add_done_callback(partial(self._settled, message, reply))
+
+    def _settled(self, message: QueuedMessage, reply: Reply, settling: asyncio.Future[OutboxState]) -> None:
+        """Go on once an answer is stored; one that could not be is kept, and ends the drain."""
+        self._settling.discard(settling)
+        if settling.cancelled():
+            return
+        if fault := settling.exception():
+            self._fault = self._fault or (fault if isinstance(fault, Exception) else StoreError(repr(fault)))
+            return
+        self._ended(message, settling.result())
+        log.settled(message.recipient, message.message_id, settling.result(), reply.code, reply.text)
+
+    async def _all_settled(self) -> None:
+        """Wait until what was answered is stored, or could not be."""
+        while self._settling:
+            await asyncio.wait(self._settling)

@@ -276,4 +276,4 @@ async def test_a_time_that_a_wrong_clock_set_is_due_now(installation: World) -> 
 
 def test_the_index_finds_what_waits() -> None:
     """The statements of a claim repeat the words of the partial index, or it would not be used."""
-    assert turns._DOMAINS.count(str(schema.WAITING).replace("state", "m.state")) == 3
+    assert turns._DOMAINS[True].count(str(schema.WAITING).replace("state", "m.state")) == 3

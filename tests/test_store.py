@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fictional import digest
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, text, update
 
 from notifier.compose import write
 from notifier.daemon.opening import shared
@@ -41,6 +41,7 @@ from notifier.store import Store, open_store, schema
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate
 from notifier.store.schema import metadata
+from notifier.store.turns import _DOMAINS
 from notifier.templates import Templates
 
 pytestmark = pytest.mark.both_databases
@@ -443,3 +444,13 @@ async def test_f083_a_clock_that_is_set_while_the_program_runs_is_measured_anew(
             await clock.measure()
             near = abs(clock() - datetime.now(UTC)) < timedelta(hours=1)
             assert near is (not database.startswith("sqlite") or not wrong)
+
+
+async def test_what_waits_is_found_by_its_domain_and_not_by_looking_at_all_of_it(database: str) -> None:
+    async with open_store(database) as store, store._database.read() as connection:
+        explain = "EXPLAIN QUERY PLAN" if store._database.is_sqlite else "EXPLAIN"
+        asked = text(f"{explain} {_DOMAINS[store._database.is_sqlite]}")
+        rows = await connection.execute(asked, {"after": "", "now": "2026-03-02 12:00:00+00", "most": 100})
+        plan = "\n".join(str(row[-1]) for row in rows)
+    assert "ix_message_state_next_attempt_at" not in plan, plan
+    assert not store._database.is_sqlite or plan.count("INDEX ix_message_waiting") == 3, plan

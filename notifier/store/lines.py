@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import Content, Lines, Written, lines, unpacked
+from notifier.model import Content, Lines, Run, Written, lines, unpacked
 from notifier.model.lines import keys
 from notifier.store import schema
 from notifier.store.engine import Database, chunks
@@ -35,6 +35,12 @@ async def keep_lines(database: Database, connection: AsyncConnection, some: Iter
             added = database.insert(table)
             again = added.on_conflict_do_update(index_elements=["key"], set_={"kept_at": added.excluded.kept_at})
             await connection.execute(again, rows)
+
+
+def shared(contents: Iterable[Content]) -> list[Lines]:
+    """Return the lines that messages share; most share whole runs of them, and those are looked at once."""
+    runs = {id(part): part for each in contents if isinstance(each, Written) for part in each.parts}
+    return [line for run in runs.values() if isinstance(run, Run) for line in run.lines if line.key]
 
 
 async def whole(connection: AsyncConnection, packed: Sequence[tuple[int, bytes]]) -> Mapping[int, Content]:

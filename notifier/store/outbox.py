@@ -14,10 +14,12 @@ thousands; what waits is found by an index, never loaded or counted.
 from __future__ import annotations
 
 import contextlib
+import json
+from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, LargeBinary, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,9 +29,10 @@ from notifier.retry import IMPOSSIBLE_WAIT, MAX_CRASHES, MAX_DOUBTS, next_attemp
 from notifier.store import schema
 from notifier.store.contents import contents, forget_told
 from notifier.store.engine import Database, again, chunks
-from notifier.store.lines import keep_lines
-from notifier.store.score import went_well
+from notifier.store.lines import keep_lines, shared
+from notifier.store.score import STALE_AFTER, went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
+from notifier.store.sqlite import instant, plain, plain_rows
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
 from notifier.store.workers import SILENT
@@ -126,10 +129,9 @@ class Outbox:
             else {"number": number, "bytes": each, "at": None}
             for number, each in contents
         ]
-        shared = [line for _, each in contents if isinstance(each, Written) for line in each.shared()]
 
         async def store(connection: AsyncConnection) -> None:
-            await keep_lines(self._database, connection, shared, now)
+            await keep_lines(self._database, connection, shared(each for _, each in contents), now)
             await connection.execute(kept, rows)
 
         await self._database.transact(store, alone=False)
@@ -143,9 +145,11 @@ class Outbox:
 
         `resend` says whether a message without an answer after its final dot is offered again, or held for a person.
         """
-        state = await self._together(_Answer(outbox_id, reply, now, resend))
-        assert isinstance(state, OutboxState)
-        return state
+        return await self.settling(outbox_id, reply, now, resend=resend)
+
+    def settling(self, outbox_id: OutboxId, reply: Reply, now: datetime, *, resend: bool) -> Future[OutboxState]:
+        """Begin to `settle`, without waiting: it is recorded before any mark that is asked for later."""
+        return cast("Future[OutboxState]", self._together(_Answer(outbox_id, reply, now, resend)))
 
     @again
     async def _commit(self, requests: Sequence[_Mark | _Answer]) -> list[bool | OutboxState]:
@@ -291,6 +295,17 @@ class Outbox:
                 await connection.execute(back)
 
 
+# What is done for every message that is sent, in SQLite's own words: the same as the statements below.
+MARK = """UPDATE message SET state = 'in-doubt', lease_until = coalesce(?, lease_until)
+    WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND state = 'claimed' RETURNING id"""
+OPEN = "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('claimed', 'in-doubt')"
+SENT = """UPDATE message SET state = 'sent', attempts = attempts + 1, crashes = 0, owner = NULL, lease_until = NULL,
+    code = ?, reply = ?, settled_at = ? WHERE id = ?"""
+FORGOTTEN = "DELETE FROM content WHERE message_id = ?"
+WELL = """UPDATE subscriber SET bounce_score = 0.0, bounced_at = NULL, health = ''
+    WHERE id = (SELECT subscriber_id FROM message WHERE id = ?) AND state = 'confirmed'
+    AND (bounced_at IS NULL OR bounced_at < ?) AND (health <> '' OR bounce_score <> 0)"""
+
 # The statements of every message that is sent, made once: making them costs more than their execution.
 _MINE = schema.message.c.id.in_(bindparam("ids", expanding=True))
 _CLAIMED = (
@@ -323,8 +338,11 @@ async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]
     for owner in {mark.owner for mark in marks}:
         ids = [mark.outbox_id for mark in marks if mark.owner == owner]
         until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
-        moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
-        marked |= set(moved.scalars())
+        if connection.dialect.name == "sqlite":
+            marked |= {row[0] for row in plain(connection, MARK, until and instant(until), json.dumps(ids), owner)}
+        else:
+            moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
+            marked |= set(moved.scalars())
     return marked
 
 
@@ -332,9 +350,13 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
     """Settle messages; return their states. Those that were sent, nearly all, at once."""
     if not answers:
         return {}
+    done = _settle_sent(connection, answers) if connection.dialect.name == "sqlite" else {}
+    answers = [each for each in answers if each.outbox_id not in done]
+    if not answers:
+        return done
     rows = {row.id: row for row in await connection.execute(_FACTS, {"ids": [each.outbox_id for each in answers]})}
     # What was called back meanwhile, because its reader left, stays so.
-    states = {number: OutboxState(row.state) for number, row in rows.items()}
+    states = done | {number: OutboxState(row.state) for number, row in rows.items()}
     # What was erased meanwhile, its reader with it, has nothing left to settle.
     states |= {each.outbox_id: OutboxState.FAILED for each in answers if each.outbox_id not in rows}
     open_ = [each for each in answers if states[each.outbox_id] in UNDER_WAY]
@@ -356,3 +378,19 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
         if each.reply.verdict is not Verdict.SENT:
             states[each.outbox_id] = await settle(connection, rows[each.outbox_id], each.reply, each.now, each.resend)
     return states
+
+
+def _settle_sent(connection: AsyncConnection, answers: Sequence[_Answer]) -> dict[int, OutboxState]:
+    """Settle the messages that the relay took, on SQLite; return their states, nothing for what needs a closer look."""
+    sent = [each for each in answers if each.reply.verdict is Verdict.SENT]
+    ids = [(each.outbox_id,) for each in sent]
+    under_way = plain(connection, OPEN, json.dumps([each.outbox_id for each in sent])) if sent else []
+    if len(under_way) != len(sent):  # called back or erased meanwhile
+        return {}
+    plain_rows(
+        connection, SENT, [(each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now), each.outbox_id)
+                           for each in sent],
+    )  # fmt: skip
+    plain_rows(connection, FORGOTTEN, ids)
+    plain_rows(connection, WELL, [(each.outbox_id, instant(each.now - STALE_AFTER)) for each in sent])
+    return {each.outbox_id: OutboxState.SENT for each in sent}

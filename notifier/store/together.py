@@ -25,13 +25,13 @@ class Together(Generic[Request, Answer]):
         self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def __call__(self, request: Request) -> Answer:
-        """Have one request done and return its answer."""
+    def __call__(self, request: Request) -> asyncio.Future[Answer]:
+        """Have one request done, after all that were made before it; its answer is to be awaited."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, answer))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="group commit")
-        return await answer
+        return answer
 
     async def _write(self) -> None:
         try:
