@@ -37,11 +37,12 @@ from jinja2 import Environment
 from sqlalchemy import insert, select
 
 from notifier import log
+from notifier.compose import compose
 from notifier.deliver import Relay, relay
-from notifier.digest import Letterhead
+from notifier.digest import Letterhead, digest
 from notifier.drain import Desk, drain_outbox
 from notifier.fragments import Fragments
-from notifier.model import Envelope, Reply
+from notifier.model import Cadence, Envelope, OutboxId, Paper, QueryId, QueuedMessage, Reply
 from notifier.pipeline import queue_digests
 from notifier.store import Store, open_store, schema
 from notifier.store.engine import execute_rows
@@ -152,6 +153,7 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
                 ids = (await connection.execute(select(schema.message.c.id))).scalars().all()
                 columns = ("message_id", "octets")
                 await execute_rows(connection, insert(schema.content), columns, [(number, content) for number in ids])
+        warm(desk)
         started, computed = time.perf_counter(), time.process_time()
         sent = 0
         if first:
@@ -165,6 +167,19 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
         await sending.close()
         assert sent >= (first or messages), drained
     return {"queue": queued - began, "seconds": ended - started, "cpu": computed}
+
+
+def warm(desk: Desk) -> None:
+    """Compose a digest once, as a service that runs has done before: its templates and its grammar are loaded."""
+    papers = [Paper(source="test", source_key=str(n), title=title(n), url="https://papers.example/") for n in range(2)]
+    message = QueuedMessage(
+        outbox_id=OutboxId(0), message_id="<0@papers.example.org>", kind="digest", recipient=address(0), token="0" * 40,
+        feed="f" * 40, period="", cadence=Cadence.IMMEDIATE, timezone="UTC", queued_at=NOW, attempts=0, doubts=0,
+        papers=tuple((paper, (QueryId(1),), ()) for paper in papers), queries={QueryId(1): ("graph", "graph")},
+        coverage=(), content=None,
+    )  # fmt: skip
+    compose(digest(message, desk.head), desk.fragments)
+    desk.fragments.forget()
 
 
 class Counted:

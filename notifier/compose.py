@@ -216,9 +216,10 @@ class Sheet:
 def _own(digest: Digest) -> Own:
     links = (digest.unsubscribe_url, digest.web_url, _link(digest.feed_url), _link(digest.manage_url))
     given = dict(zip(OWN, (digest.recipient, *links), strict=True))
+    text = {slot: quoted(value) for slot, value in given.items()}
     return Own(
-        html={slot: quoted(escape(value)) for slot, value in given.items()},
-        text={slot: quoted(value) for slot, value in given.items()},
+        html=text | {slot: quoted(html) for slot, value in given.items() if (html := escape(value)) != value},
+        text=text,
         there=tuple([bool(value) for value in given.values()]),
     )
 

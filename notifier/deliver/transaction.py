@@ -52,7 +52,7 @@ async def transact(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
     if 0 < connection.largest < size:
         why = f"the message has {size} octets, and the relay takes {connection.largest}"
         return Reply(Verdict.REFUSED_MESSAGE, None, why), True
-    refused = await _envelope(connection, offer)
+    refused = await _envelope(connection, offer, size)
     return refused if refused is not None else await _content(connection, offer)
 
 
@@ -61,9 +61,9 @@ async def transact(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
 Answers = list[tuple[Stage, SMTPResponse]]
 
 
-async def _envelope(connection: Connection, offer: Offer) -> tuple[Reply, bool] | None:
+async def _envelope(connection: Connection, offer: Offer, octets: int) -> tuple[Reply, bool] | None:
     """Say who it is from and for; return None when the content is awaited, else as `transact`."""
-    size = f" SIZE={len(offer.content)}" if connection.sized else ""
+    size = f" SIZE={octets}" if connection.sized else ""
     steps = [
         (Stage.MAIL, f"MAIL FROM:<{offer.sender}>{size}"),
         (Stage.RCPT, f"RCPT TO:<{offer.recipient}>"),

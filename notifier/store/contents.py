@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, Text, and_, cast, func, select
@@ -117,7 +118,7 @@ async def _told(connection: AsyncConnection, texts: Collection[str]) -> dict[str
 
     What is made of them can be found again by identity then, which is all that comparing readers costs.
     """
-    mine = {text: by_paper(_hits(text)) for text in texts}
+    mine = {text: _hits(text) for text in texts}
     known = await _papers(connection, list(dict.fromkeys(paper for hits in mine.values() for paper in hits)))
     for number, found in known.items():
         known[number] = _PAPERS[number] = found if _PAPERS.get(number) != found else _PAPERS[number]
@@ -140,15 +141,17 @@ def forget_told() -> None:
     """Forget the papers of the last claims."""
     _PAPERS.clear()
     _TOLD.clear()
+    _hits.cache_clear()
 
 
-def _hits(text: str) -> dict[tuple[PaperId, int], list[QueryId]]:
-    """Return the papers, editions and queries of a `_carried` text, in the order of the papers."""
+@lru_cache(MOST_TOLD)
+def _hits(text: str) -> Mapping[PaperId, Sequence[QueryId]]:
+    """Return the papers and queries of a `_carried` text, in the order of the papers."""
     found: dict[tuple[PaperId, int], list[QueryId]] = {}
     for each in text.split(";") if text else ():
         paper, edition, queries = each.split(" ", 2)
         found[PaperId(int(paper)), int(edition)] = json.loads(queries)
-    return dict(sorted(found.items()))
+    return by_paper(dict(sorted(found.items())))
 
 
 async def _subscriptions(connection: AsyncConnection, people: Sequence[int]) -> dict[int, list[Row[Any]]]:
