@@ -15,6 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,15 @@ SECONDS = 3.0  # of each measurement
 def readers(count: int, *, alike: bool) -> list[Digest]:
     """Return a digest for each reader: the same hits for all, or hits and labels of their own."""
     chance = random.Random(20261121)
-    pool = [paper(number) for number in range(POOL)]
-    made = []
+    pool = [entry(paper(number), "graph AND reasoning") for number in range(POOL)]
+    made, same = [], tuple(pool[:PAPERS])  # the program, too, hands the same entries to all who are told the same
     for number in range(count):
-        chosen = pool[:PAPERS] if alike else chance.sample(pool, PAPERS)
+        chosen = same if alike else chance.sample(pool, PAPERS)
         labels = ("graph AND reasoning",) if alike else (f"graph AND word{number}", f"LLM {number % 50}")
-        own = tuple(entry(each, labels[place % len(labels)]) for place, each in enumerate(chosen))
+        own = tuple(replace(each, labels=(labels[place % len(labels)],)) for place, each in enumerate(chosen))
         made.append(
             digest(
-                entries=own,
+                entries=same if alike else own,
                 labels=labels,
                 message_id=f"<{number:032x}@alerts.example.org>",
                 recipient=f"reader{number}@reader.example",

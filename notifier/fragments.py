@@ -23,6 +23,7 @@ from notifier.templates import Templates, wrap
 
 MOST_OCTETS = 4_000_000
 PAPER_OCTETS, NAME_OCTETS = 1_500, 70  # of memory for a paper without its texts, and for each name
+SEEN_OCTETS = 500  # of memory for what finds a piece again by identity
 PREVIEWED = 3  # titles in the line that a mail program shows beside the subject
 LABELS_COLUMNS = 58  # of a line of labels in the text part, which a template may indent and introduce
 READER = ("address", "about", "preview", "papers", "titles", "unsubscribe_url", "web_url", "feed_url",
@@ -72,14 +73,15 @@ class Fragments:
     """The pieces that the templates make, by what they show, and the sheets that messages were written on."""
 
     templates: Templates
-    papers: Memory[tuple[DigestEntry, Piece]] = field(default_factory=lambda: Memory(MOST_OCTETS * 3 // 4))
+    papers: Memory[Piece] = field(default_factory=lambda: Memory(MOST_OCTETS * 3 // 4))
+    seen: Memory[tuple[DigestEntry, Piece]] = field(default_factory=lambda: Memory(MOST_OCTETS // 8))
     frames: Memory[Pair] = field(default_factory=lambda: Memory(MOST_OCTETS // 8))
     phrases: Memory[Phrase] = field(default_factory=lambda: Memory(MOST_OCTETS // 8))
     sheets: Memory[Any] = field(default_factory=lambda: Memory(MOST_OCTETS // 2))  # those of `compose`
 
     def forget(self) -> None:
         """Forget every piece: the mails of tomorrow are made of others."""
-        for memory in (self.papers, self.frames, self.phrases, self.sheets):
+        for memory in (self.papers, self.seen, self.frames, self.phrases, self.sheets):
             memory.clear()
 
     def shown(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Shown:
@@ -97,13 +99,18 @@ class Fragments:
     def _piece(self, entry: DigestEntry, form: str, digest: Digest, day: date) -> Piece:
         paper, marks = entry.paper, entry.marks
         labelled, late = bool(entry.labels), present.late(paper, day)
-        # By identity: to look at all that a paper says costs more than what is saved, and those of a drain are shared.
-        key = (id(paper), id(marks), entry.listings, form, labelled, late, digest.thumbnails)
-        if (known := self.papers.get(key)) is not None and known[0].paper is paper and known[0].marks is marks:
+        rest = (entry.listings, form, labelled, late, digest.thumbnails)
+        # By identity first: to look at all that a paper says takes long, and those of a drain are shared.
+        near = (id(paper), id(marks), *rest)
+        if (known := self.seen.get(near)) is not None and known[0].paper is paper and known[0].marks is marks:
             return known[1]
-        found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
-        octets = sum([len(each.octets) for each in (*found.html, *found.text) if isinstance(each, Lines)])
-        self.papers.put(key, (entry, found), octets + len(found.title.octets) + _weight(entry))
+        key = (paper, marks, *rest)
+        found = self.papers.get(key)
+        if found is None:
+            found = self._paper(entry, form, labelled=labelled, late=late, thumbnails=digest.thumbnails)
+            octets = sum([len(each.octets) for each in (*found.html, *found.text) if isinstance(each, Lines)])
+            self.papers.put(key, found, octets + len(found.title.octets) + _weight(entry))
+        self.seen.put(near, (entry, found), SEEN_OCTETS)
         return found
 
     def _paper(self, entry: DigestEntry, shown: str, *, labelled: bool, late: bool, thumbnails: bool) -> Piece:
