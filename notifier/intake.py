@@ -55,10 +55,13 @@ NO_QUERY = QueryId(0)  # before the first
 
 
 class Queries:
-    """Every query after one, ready to match; kept between polls, so that one more subscription costs one more only."""
+    """Every query after one that somebody asks, ready to match.
+
+    They are kept between polls, so that one more subscription costs one more only.
+    """
 
     def __init__(self, after: QueryId = NO_QUERY) -> None:
-        self.latest = after
+        self.latest, self.turned = after, 0
 
     @cached_property
     def every(self) -> QuerySet:
@@ -71,17 +74,24 @@ class Queries:
 
 
 async def load_queries(queries: Queries, store: Store, last: QueryId | None = None) -> None:
-    """Add the queries, up to `last`, that came since the last look; one that cannot be read stops no other."""
-    for query_id, text in await store.queries(queries.latest, last):
-        queries.latest = query_id
-        try:
-            query = parse_query(text)
-        except QueryError as fault:
-            log.query_unreadable(text, str(fault))
+    """Add the queries, up to `last`, that are asked since the last look, drop those that are no more.
+
+    One that cannot be read stops no other.
+    """
+    for each in await store.queries(queries.latest, last, queries.turned):
+        queries.latest, queries.turned = max(queries.latest, each.query), max(queries.turned, each.turned)
+        if not each.asked:
+            queries.every.remove(each.query)
+            queries.waiting.remove(each.query)
             continue
-        queries.every.add(query_id, query)
+        try:
+            query = parse_query(each.canonical)
+        except QueryError as fault:
+            log.query_unreadable(each.canonical, str(fault))
+            continue
+        queries.every.add(each.query, query)
         if volatile(query):
-            queries.waiting.add(query_id, query)
+            queries.waiting.add(each.query, query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +283,8 @@ async def _record(
         try:
             await intake.store.record_poll(
                 done, result, hits, validators,
-                seen=seen, queries_up_to=intake.queries.latest, url=listing.url, gaps=gaps, closes=closes,
+                seen=seen, queries_up_to=intake.queries.latest, turned_up_to=intake.queries.turned,
+                url=listing.url, gaps=gaps, closes=closes,
                 next_poll_at=next_poll_at
                 or next_poll(listing, result.outcome, track.last_fresh_at, now, max(days, default=None)),
             )  # fmt: skip

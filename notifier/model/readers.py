@@ -91,6 +91,16 @@ class Wish:
     quiet: Quiet = Quiet.NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class StoredQuery:
+    """A stored query, whether an active subscription asks it, and the number of the last change of that."""
+
+    query: QueryId
+    canonical: str
+    asked: bool
+    turned: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A wish that somebody made on the site at `asked_at`, and that its address has not confirmed."""

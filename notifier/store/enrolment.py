@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifier.exchange import Entry
 from notifier.model import Subscriber, SubscriberId, SubscriberState, Subscription, Wish
 from notifier.store import schema
-from notifier.store.readers import Readers, end
+from notifier.store.asked import end
+from notifier.store.readers import Readers
 from notifier.store.rows import to_subscriber, to_subscription
 from notifier.store.score import HEALTHY
 from notifier.store.subscribers import TOKEN_BYTES
@@ -81,7 +82,7 @@ class Enrolment(Readers):
             return "ended"
         made = await self._subscribe(connection, subscriber_id, wish, old.origin if old else "cli", now)
         if not active:
-            await end(connection, made.subscription_id)
+            await end(connection, schema.subscription.c.id == made.subscription_id)
         return "changed" if old else "subscriptions"
 
     async def _subscription(

@@ -40,10 +40,15 @@ class Feeds(Subscribers):
             return await connection.scalar(select(settled_poll())) or 0
 
     async def polled_since(self, poll: int) -> set[str]:
-        """Return the listings that were polled after a poll: the feeds of the others have not changed."""
-        asked = select(schema.poll.c.listing).where(schema.poll.c.id > poll).distinct()
+        """Return the listings that were polled after a poll, or show a paper that another one said more of.
+
+        The feeds of the others have not changed.
+        """
+        paper, sighting = schema.paper, schema.sighting
+        polled = select(schema.poll.c.listing).where(schema.poll.c.id > poll)
+        told = select(sighting.c.listing).join(paper).where(paper.c.told_poll_id > poll)
         async with self._database.read() as connection:
-            return set((await connection.execute(asked)).scalars())
+            return set((await connection.execute(polled.union(told))).scalars())
 
     async def news(self, listing: str | None, limit: int) -> list[FeedPaper]:
         """Return the newest news, of one listing or of all, newest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from statistics import median
 from typing import Any
@@ -134,6 +134,7 @@ class Papers:
         *,
         seen: Seen,
         queries_up_to: QueryId,
+        turned_up_to: int = 0,
         next_poll_at: datetime,
         url: str = "",
         gaps: Sequence[date] = (),
@@ -147,8 +148,9 @@ class Papers:
         a query was added after the caller looked.
         """
         async with self._database.write() as connection:
-            matched = hits is not None and result.counts  # else nobody looked at a query
-            await _check_nothing_came_between(connection, result, seen, queries_up_to if matched else None)
+            looked = hits is not None and result.counts  # else nobody looked at a query
+            matched = (queries_up_to, turned_up_to) if looked else None
+            await _check_nothing_came_between(connection, result, seen, matched)
             poll_id = await _add_poll(connection, poll)
             papers = await self._store(connection, result.changes, poll_id, poll.polled_at, result.counts)
             await self._add_sightings(connection, {*papers, *result.known}, poll.listing, poll_id)
@@ -197,7 +199,7 @@ class Papers:
                 rows = [
                     paper_values(change.paper)
                     | {"poll_id": poll_id, "seen_at": now, "changed_at": now, "counted": n in news, "guid": guids[n]}
-                    | {"news_poll_id": poll_id if n in news else None}
+                    | {"news_poll_id": poll_id if n in news else None, "told_poll_id": poll_id}
                     for n, change in some
                 ]
                 stored = await connection.execute(insert(table).returning(table.c.id, table.c.guid), rows)
@@ -210,6 +212,8 @@ class Papers:
             values = {"of": change.paper_id} | paper_values(change.paper)
             if change.kind is ChangeKind.REVISED:
                 values["changed_at"] = now
+            if _shows_anew(change):
+                values["told_poll_id"] = poll_id
             if n in news:
                 values |= {"counted": True, "seen_at": now, "news_poll_id": poll_id}
             updates.setdefault(tuple(values), []).append(values)
@@ -262,8 +266,16 @@ class Papers:
         )
 
 
+def _shows_anew(change: Change) -> bool:
+    """Tell whether feeds show the paper otherwise than before: they leave out votes, except for the trending one."""
+    before = change.before and replace(
+        change.before, upvotes=change.paper.upvotes, comments_count=change.paper.comments_count
+    )
+    return change.kind is not ChangeKind.KNOWN or before != change.paper
+
+
 async def _check_nothing_came_between(
-    connection: AsyncConnection, result: Diff, seen: Seen, queries_up_to: QueryId | None
+    connection: AsyncConnection, result: Diff, seen: Seen, matched: tuple[QueryId, int] | None
 ) -> None:
     keys = sorted({key for change in result.changes for key in change.keys})
     for some in chunks(keys):
@@ -272,10 +284,12 @@ async def _check_nothing_came_between(
         )
         if (await connection.execute(newer.limit(1))).first():
             raise SeenMeanwhile("another poll recorded a paper of this batch")
-    if queries_up_to is None:
+    if matched is None:
         return
-    if (await connection.scalar(select(func.max(schema.query.c.id))) or 0) > queries_up_to:
-        raise SeenMeanwhile("a query was added")
+    query = schema.query.c
+    newest, turned = (await connection.execute(select(func.max(query.id), func.max(query.turned)))).one()
+    if (newest or 0) > matched[0] or (turned or 0) > matched[1]:
+        raise SeenMeanwhile("a query was added, or is asked again")
 
 
 async def _guids(connection: AsyncConnection, added: Mapping[int, Change]) -> dict[int, str]:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifier import cadence
 from notifier.model import Cadence, OutboxState, SubscriberId, Subscription, SubscriptionId, Wish
 from notifier.store import schema
+from notifier.store.asked import end
 from notifier.store.engine import chunks
 from notifier.store.rows import to_clock
 from notifier.store.settle import call_back
@@ -39,7 +40,7 @@ class Readers(Wishes):
                 return None
             made = await self._subscribe(connection, subscriber_id, wish, "web", now)
             if made.subscription_id != subscription_id:
-                await end(connection, subscription_id)
+                await end(connection, schema.subscription.c.id == subscription_id)
             return made
 
     async def add(self, subscriber_id: SubscriberId, wish: Wish, now: datetime) -> Subscription:
@@ -52,7 +53,7 @@ class Readers(Wishes):
         async with self._database.write() as connection:
             if await _own(connection, subscriber_id, subscription_id) is None:
                 return False
-            await end(connection, subscription_id)
+            await end(connection, schema.subscription.c.id == subscription_id)
             return True
 
     async def less_often(self, subscriber_id: SubscriberId, now: datetime) -> int:
@@ -131,12 +132,6 @@ async def _own(connection: AsyncConnection, subscriber_id: SubscriberId, subscri
     table = schema.subscription
     mine = table.c.id == subscription_id, table.c.subscriber_id == subscriber_id, table.c.origin != "config"
     return (await connection.execute(select(table).where(*mine))).first()
-
-
-async def end(connection: AsyncConnection, subscription_id: SubscriptionId) -> None:
-    """End a subscription: nothing more is owed to it."""
-    table = schema.subscription
-    await connection.execute(update(table).where(table.c.id == subscription_id).values(active=False))
 
 
 async def _delete_referring(connection: AsyncConnection, to: Table, numbers: list[int]) -> None:

@@ -170,6 +170,7 @@ paper = Table(
     Column("guid", String(64), nullable=False, unique=True),
     Column("poll_id", Id, ForeignKey("poll.id"), nullable=False),  # the poll that saw it first
     Column("news_poll_id", Id),  # the poll that made it news; feeds are in this order
+    Column("told_poll_id", Id),  # the poll that last said anything of it that a feed shows
     Column("counted", Boolean, nullable=False),  # met as news: neither primed nor first met as a replacement
     Column("seen_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),  # of title, abstract or version: what a feed calls updated
@@ -202,6 +203,7 @@ paper = Table(
     Column("comments", Text),
     Column("withdrawn", Boolean, nullable=False),
     Index("ix_paper_news_poll_id_id", "news_poll_id", "id"),
+    Index("ix_paper_told_poll_id", "told_poll_id"),
     Index("ix_paper_seen_at", "seen_at"),
     Index("ix_paper_counted", "counted"),  # they are counted on a page
     sqlite_autoincrement=True,
@@ -232,6 +234,8 @@ query = Table(  # one row per meaning, however many subscribe to it
     metadata,
     _id(),
     Column("canonical", Text, nullable=False, unique=True),
+    Column("turned", Id, nullable=False, default=0),  # number of the last change of who asks it: a matcher looks again
+    Index("ix_query_turned", "turned"),
     sqlite_autoincrement=True,
 )
 

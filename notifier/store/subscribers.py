@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
 from notifier.model import (
     Cadence,
     QueryId,
+    StoredQuery,
     Subscriber,
     SubscriberId,
     SubscriberState,
@@ -26,6 +27,7 @@ from notifier.model import (
     Wish,
 )
 from notifier.store import schema
+from notifier.store.asked import end, turn
 from notifier.store.engine import Database, again
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
 from notifier.store.score import HEALTHY
@@ -42,13 +44,15 @@ class Subscribers:
         self._database = database
         self._secret = secret
 
-    async def queries(self, after: QueryId, last: QueryId | None = None) -> list[tuple[QueryId, str]]:
-        """Return (id, canonical text) of every query added after `after`, up to `last`, in the order of their ids."""
-        table = schema.query
-        asked = select(table).where(table.c.id > after).order_by(table.c.id)
+    async def queries(self, after: QueryId, last: QueryId | None = None, turned: int = 0) -> list[StoredQuery]:
+        """Return every query that was added after `after` or turned after `turned`, up to `last`, in order of id."""
+        table, subscription = schema.query, schema.subscription
+        asked = exists().where(subscription.c.query_id == table.c.id, subscription.c.active)
+        new = select(table, asked.label("asked")).where(or_(table.c.id > after, table.c.turned > turned))
+        new = new.order_by(table.c.id)
         async with self._database.read() as connection:
-            rows = await connection.execute(asked if last is None else asked.where(table.c.id <= last))
-            return [(QueryId(row.id), row.canonical) for row in rows]
+            rows = await connection.execute(new if last is None else new.where(table.c.id <= last))
+            return [StoredQuery(QueryId(row.id), row.canonical, row.asked, row.turned) for row in rows]
 
     async def subscribe(self, wish: Wish, *, origin: str, now: datetime) -> Subscription:
         """Add or change a confirmed subscription; its address is a validated one.
@@ -79,8 +83,7 @@ class Subscribers:
             table = schema.subscription
             ids = [each.subscription_id for each in kept]
             gone = table.c.origin == "config", table.c.id.not_in(ids), table.c.subscriber_id.not_in(away)
-            stale = update(table).where(*gone)
-            await connection.execute(stale.values(active=False))
+            await end(connection, and_(*gone))
         return left
 
     @again
@@ -176,18 +179,14 @@ class Subscribers:
             away = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
             await connection.execute(away.values(cursor=newest, began=newest))
         if row.state == SubscriberState.UNSUBSCRIBED:  # what it left stays ended: only what is asked for now begins
-            ended = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
-            await connection.execute(ended.values(active=False))
+            await end(connection, schema.subscription.c.subscriber_id == row.id)
         return SubscriberId(row.id)
 
     async def _subscribe(
         self, connection: AsyncConnection, subscriber_id: SubscriberId, wish: Wish, origin: str, now: datetime
     ) -> Subscription:
         clock, canonical = wish.clock, wish.canonical
-        await connection.execute(
-            self._database.insert(schema.query).values(canonical=canonical).on_conflict_do_nothing()
-        )
-        query_id = await connection.scalar(select(schema.query.c.id).filter_by(canonical=canonical))
+        query_id = await _query(connection, canonical)
         table = schema.subscription
         mine = table.c.subscriber_id == subscriber_id, table.c.query_id == query_id
         old = (await connection.execute(select(table).where(*mine))).first()
@@ -219,6 +218,19 @@ class Subscribers:
             .where(*mine)
         )
         return to_subscription((await connection.execute(found)).one())
+
+
+async def _query(connection: AsyncConnection, canonical: str) -> int:
+    """Return the number of a query that is asked from now on."""
+    table, subscription = schema.query, schema.subscription
+    asked = exists().where(subscription.c.query_id == table.c.id, subscription.c.active)
+    old = (await connection.execute(select(table.c.id, asked.label("asked")).filter_by(canonical=canonical))).first()
+    if old is None:
+        new = insert(table).values(canonical=canonical).returning(table.c.id)
+        return int((await connection.execute(new)).scalar_one())
+    if not old.asked:
+        await turn(connection, [old.id])
+    return int(old.id)
 
 
 async def leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:

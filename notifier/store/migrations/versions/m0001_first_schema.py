@@ -109,10 +109,12 @@ def upgrade() -> None:
         "query",
         sa.Column("id", ID, autoincrement=True, nullable=False),
         sa.Column("canonical", sa.Text(), nullable=False),
+        sa.Column("turned", ID, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_query")),
         sa.UniqueConstraint("canonical", name=op.f("uq_query_canonical")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_query_turned", "query", ["turned"])
     op.create_table(
         "setting",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -200,6 +202,7 @@ def upgrade() -> None:
         sa.Column("guid", sa.String(length=64), nullable=False),
         sa.Column("poll_id", ID, nullable=False),
         sa.Column("news_poll_id", ID, nullable=True),
+        sa.Column("told_poll_id", ID, nullable=True),
         sa.Column("counted", sa.Boolean(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
@@ -237,6 +240,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_paper_news_poll_id_id", "paper", ["news_poll_id", "id"], unique=False)
+    op.create_index("ix_paper_told_poll_id", "paper", ["told_poll_id"], unique=False)
     op.create_index("ix_paper_counted", "paper", ["counted"], unique=False)
     op.create_index("ix_paper_seen_at", "paper", ["seen_at"], unique=False)
 
