@@ -113,6 +113,10 @@ class Unwritable(StoreError):
     """Nothing can be stored now: the disk is full, failing or read-only. What was asked for was not done."""
 
 
+class CannotListen(NotifierError):
+    """The site cannot be served at the address that the configuration names; the message says why."""
+
+
 class NoSuchFeed(NotifierError):
     """An address that never opened a private feed; only its first letters are kept, for the log."""
 

@@ -8,6 +8,7 @@ there); 2 the command was used wrongly; 75 the database is in use by another pro
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from rich.markup import escape
 
@@ -21,6 +22,9 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; every error that is ours becomes one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a character shows another, and no traceback
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ConfigError as fault:
@@ -34,5 +38,12 @@ def main() -> None:
         err.print(f"[red]error:[/red] {escape(str(fault))}")
         sys.exit(BAD_CONFIG)
     except (NotifierError, OSError) as fault:
-        err.print(f"[red]error:[/red] {escape(str(fault))}")
+        err.print(f"[red]error:[/red] {escape(_words(fault))}")
         sys.exit(FAILED)
+
+
+def _words(fault: Exception) -> str:
+    """Return what is said of an error; of the system's own, without its number."""
+    if not isinstance(fault, OSError) or not fault.strerror:
+        return str(fault)
+    return f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
+from typer.core import TyperCommand
 
 from notifier.address import mailbox
 from notifier.cli.codes import BAD_CONFIG as BAD_CONFIG
@@ -39,6 +40,17 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", envvar="NOTIFIER_CONFIG", help="Default: ./config.toml, /etc/notifier/config.toml."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+class QueryCommand(TyperCommand):
+    """A command that takes a query, which may begin with a minus: `-survey graph` is no row of short options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {each}" if _excludes(each) else each for each in args])
+
+
+def _excludes(word: str) -> bool:
+    return len(word) > 2 and word[0] == "-" != word[1] and not (word.startswith("-c") and word.endswith(".toml"))
 
 
 def config_path(path: Path | None) -> Path:
@@ -70,6 +82,7 @@ def address(text: str) -> str:
 
 
 def query_of(text: str) -> Query:
+    text = text.strip()
     try:
         return parse_query(text)
     except QueryError as fault:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import sys
 import tempfile
 import webbrowser
 from dataclasses import replace
@@ -18,8 +17,8 @@ from rich.markup import escape
 from notifier import log
 from notifier.account import account
 from notifier.cli.app import app
-from notifier.cli.arguments import FAILED, ConfigOption, address, load_config, query_of, with_store
-from notifier.cli.screen import err, marked, out
+from notifier.cli.arguments import FAILED, ConfigOption, QueryCommand, address, load_config, query_of, with_store
+from notifier.cli.screen import err, marked, out, print_document
 from notifier.compose import compose
 from notifier.daemon import letterhead, relay_of, signing, utc_now
 from notifier.digest import digest
@@ -74,7 +73,7 @@ def preview(
         return
     written = content.decode("ascii") if form == "eml" else part(content, form)
     if not show:
-        sys.stdout.write(written)
+        print_document(written)
         return
     with tempfile.NamedTemporaryFile(  # it stays for the program that shows it; links of a reader are in it
         "w", prefix="digest-", suffix=SUFFIXES[form], delete=False, encoding="utf-8", newline=""
@@ -122,7 +121,7 @@ async def _nothing() -> None:
     """Nobody remembers that this message may have arrived: it is offered once."""
 
 
-@app.command(epilog="Example: `notifier search 'graph reasoning' --days 30`")
+@app.command(cls=QueryCommand, epilog="Example: `notifier search 'graph reasoning' --days 30`")
 def search(
     query: str,
     config: ConfigOption = None,
@@ -149,7 +148,8 @@ def search(
 
 
 @app.command(
-    epilog="Examples: `notifier explain 'graph reasoning' 2403.01234`, `notifier explain me@example.org 2403.01234`"
+    cls=QueryCommand,
+    epilog="Examples: `notifier explain 'graph reasoning' 2403.01234`, `notifier explain me@example.org 2403.01234`",
 )
 def explain(
     who: Annotated[str, typer.Argument(metavar="QUERY|EMAIL", help="A query, or the address of a subscriber.")],

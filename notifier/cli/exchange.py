@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,7 @@ from rich.markup import escape
 from notifier import exchange
 from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, load_config, with_store
-from notifier.cli.screen import err, out
+from notifier.cli.screen import err, out, print_document
 from notifier.daemon import utc_now
 from notifier.errors import ExchangeError, NotifierError
 from notifier.store import Store
@@ -42,7 +41,7 @@ def export_people(
 
     text = with_store(load_config(config), work)
     if file is None:
-        sys.stdout.write(text)
+        print_document(text)
         return
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8", newline="") as to:
         if stat.S_ISREG(os.fstat(to.fileno()).st_mode):  # what was there under this name, too, becomes its owner's only

@@ -10,7 +10,16 @@ from rich.markup import escape
 from notifier.account import next_digest
 from notifier.cadence import LONGEST_WAIT
 from notifier.cli.app import app
-from notifier.cli.arguments import FAILED, ConfigOption, address, clock_of, load_config, query_of, with_store
+from notifier.cli.arguments import (
+    FAILED,
+    ConfigOption,
+    QueryCommand,
+    address,
+    clock_of,
+    load_config,
+    query_of,
+    with_store,
+)
 from notifier.cli.screen import err, out
 from notifier.daemon import utc_now
 from notifier.model import (
@@ -25,7 +34,8 @@ from notifier.store import Store
 
 
 @app.command(
-    epilog="Example: `notifier subscribe me@example.org 'graph AND (reasoning OR \"knowledge base\")' --confirmed`"
+    cls=QueryCommand,
+    epilog="Example: `notifier subscribe me@example.org 'graph AND (reasoning OR \"knowledge base\")' --confirmed`",
 )
 def subscribe(
     email: str,
@@ -56,7 +66,9 @@ def subscribe(
     meaning = canonical(query_of(query))
 
     async def work(store: Store) -> Subscription:
-        wish = Wish(email=address(email), label=query, canonical=meaning, clock=clock, versions=versions, quiet=quiet)
+        wish = Wish(
+            email=address(email), label=query.strip(), canonical=meaning, clock=clock, versions=versions, quiet=quiet
+        )
         return await store.subscribe(wish, origin="cli", now=utc_now())
 
     made = with_store(chosen, work)

@@ -33,6 +33,15 @@ def show(lines: Iterable[str]) -> None:
             out.print(line, soft_wrap=True)
 
 
+def print_document(text: str) -> None:
+    """Print a file for a pipe or a file as it is, in UTF-8 whatever the locale; on a terminal, what it can show."""
+    if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+
+
 def print_table(table: Table) -> None:
     out.print(table, width=None if out.is_terminal else WIDE)
 

@@ -27,7 +27,7 @@ from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
-from notifier.errors import ConfigError, NotifierError, SchemaUnfit, StoreError, Unwritable
+from notifier.errors import CannotListen, ConfigError, NotifierError, SchemaUnfit, StoreError, Unwritable
 from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.rehearse import rehearse
@@ -61,7 +61,7 @@ ALL = Part()
 async def run(config: Config, reread: Callable[[], Config], part: Part = ALL) -> None:
     """Serve until told to stop: poll, send, publish, the site. `reread` reads the configuration again (SIGHUP).
 
-    Raises as `opened` does, OSError for the port, and whatever ended a step that may not end.
+    Raises as `opened` does, CannotListen for the port, and whatever ended a step that may not end.
     """
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stacks in the log
     many_files()
@@ -327,7 +327,7 @@ def _listen(
     """Listen where the new configuration says, unless systemd gave us the socket."""
     if given or new.web.listen == old.web.listen:
         return listening
-    with contextlib.suppress(OSError):  # taken since we looked: the old place is better than none
+    with contextlib.suppress(CannotListen):  # taken since we looked: the old place is better than none
         moved = [listener(new.web.listen)]
         for each in listening:
             each.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 
@@ -11,6 +12,7 @@ import uvicorn
 
 from notifier import log, signup
 from notifier.daemon.opening import Running
+from notifier.errors import CannotListen
 from notifier.model import Asking
 from notifier.web import Site, application
 from notifier.web.guard import Guard
@@ -20,11 +22,16 @@ from notifier.web.site import Monitor
 
 BACKLOG = 512  # connections that wait while the program starts anew
 LAST_REQUESTS = 0.5  # seconds for a request over a connection that was taken before the end
+UNUSABLE = {
+    errno.EADDRINUSE: "another program listens there; stop it, or set another port",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "that port is for root; set one above 1023, with a web server in front",
+}
 STOP_GRACE = 8.0  # seconds for what is under way when told to stop
 
 
 def listener(listen: str) -> socket.socket:
-    """Open the listening socket at host:port; raises OSError."""
+    """Open the listening socket at host:port; raises CannotListen."""
     host, port = _split(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named as TCP, or asyncio leaves Nagle on: the second write of an answer waits 40 ms for the ACK of the first.
@@ -33,9 +40,10 @@ def listener(listen: str) -> socket.socket:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host, port))
         opened.listen(BACKLOG)
-    except OSError:
+    except OSError as fault:
         opened.close()
-        raise
+        reason = UNUSABLE.get(fault.errno or 0, fault.strerror)
+        raise CannotListen(f"web.listen: the site cannot be served at {listen}: {reason}") from None
     return opened
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from notifier.store import slim  # noqa: F401  # isort: skip  before anything imports the library whole
 
 import hmac
+import os
 import secrets
 import uuid
 from collections.abc import AsyncIterator
@@ -130,10 +131,20 @@ async def _checked_revision(database: Database) -> tuple[str | None, str]:
     try:
         return await revision(database)
     except DBAPIError as trouble:
-        raise StoreError(
-            f"{database.place} cannot be used ({trouble.orig}): it was left untouched; "
-            "restore a backup, or set `database` to another file"
-        ) from None
+        raise StoreError(_why_unusable(database, trouble)) from None
+
+
+def _why_unusable(database: Database, trouble: DBAPIError) -> str:
+    """Say what is wrong with a database that could not be read, and what mends that."""
+    if not database.is_sqlite:
+        said = " ".join(str(trouble.orig).split())
+        return f"{database.place} cannot be used: {said}"
+    if database.path and not os.access(database.path, os.R_OK | os.W_OK):
+        return f"{database.path} may not be read and written by this user: run this as its owner, or as root"
+    return (
+        f"{database.place} cannot be used ({trouble.orig}): it was left untouched; "
+        "restore a backup, or set `database` to another file"
+    )
 
 
 async def _secret(database: Database) -> bytes:
