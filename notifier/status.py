@@ -214,9 +214,11 @@ def _listing_lines(each: Watched, width: int) -> Iterator[str]:
     colour = COLOURS.get(state.outcome, "default")
     polled, following = _when(state.polled_at), _when(state.next_poll_at)
     yield f"{escape(name)}  [{colour}]{state.outcome:7}[/{colour}]  {polled}  {following}"
-    yield INDENT + _batch_words(state, each.batch)
+    batch = _batch_words(state, each.batch)
+    yield INDENT + batch
     again = f"failed {state.failures} times in a row: " if state.failures > 1 else ""
-    yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
+    if again or not batch.endswith(f": {state.reason}"):
+        yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
     if each.gaps:
         yield f"{INDENT}past days still to be read: " + ", ".join(map(str, each.gaps))
 

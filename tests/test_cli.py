@@ -88,7 +88,7 @@ async def test_a_day_with_the_command_line(installation: World) -> None:
     watched(world, *OLD)
 
     made = await notifier("check", folder=folder)
-    assert (made.code, made.out, made.err) == (0, "well: 1 listings, 0 configured subscriptions\n", "")
+    assert (made.code, made.out, made.err) == (0, "well: 1 listing, 0 configured subscriptions\n", "")
     first = await notifier("once", folder=folder)
     assert (first.code, first.err) == (0, "")
     assert re.search(r"^daily\s+fresh\s+0\s+\S", first.out, re.MULTILINE)

@@ -129,3 +129,24 @@ def test_an_interrupt_while_the_program_loads_leaves_no_traceback(tmp_path: Path
         env={"PATH": os.defpath, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}"}, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
+
+
+async def test_what_a_new_operator_tries_first_is_answered(installation: World) -> None:
+    folder = installation.folder
+    (folder / "config.toml").write_text(
+        'contact = "you@example.org"\n[[subscription]]\nemail = "reader@example.org"\nquery = "kites"\n'
+    )
+    said = await notifier("check", folder=folder)
+    assert said.out == "well: 0 listings, 1 configured subscription\n"
+    assert said.err == "note: there is no [[listing]]: nothing is watched\n"
+    said = await notifier("preview", READER, folder=folder)
+    assert "is in the configuration, but not subscribed yet: `notifier once`" in said.err
+    (folder / "config.toml").unlink()
+    said = await notifier("check-listing", "http://127.0.0.1:9/", folder=folder)
+    assert (said.code, "--contact me@example.org" in said.err) == (78, True)
+
+
+async def test_a_page_that_was_just_fresh_is_described_once(installation: World) -> None:
+    await seen(installation)
+    said = await notifier("status", folder=installation.folder)
+    assert said.out.count("2 read, 1 new") == 1

@@ -93,6 +93,32 @@ def test_every_problem_is_found_at_once(tmp_path: Path) -> None:
         assert expected in found
 
 
+def test_a_mistake_hides_none_of_another_table_or_between_listings(tmp_path: Path) -> None:
+    text = (
+        'contact = ""\n[mail]\nrelay = "smtp:/localhost"\npapers = 0\n'
+        '[[listing]]\nname = "a"\nurl = "ftp://x"\nformat = "arxiv"\n'
+        '[[listing]]\nname = "a"\nurl = "x"\nformat = "html"\nselectors = { item = "div[" }\ncompare_with = "b"\n'
+    )
+    found = problems(tmp_path, text)
+    for place, words in (
+        ("contact", "at least 3"),
+        ("mail.relay", "smtp://HOST"),
+        ("mail.papers", "greater than or equal to 1"),
+        ("listing[1].url", "https://"),
+        ("listing[1].format", "did you mean arxiv-"),
+        ("listing[2].url", "https://"),
+        ("listing[2].selectors", "'div['"),
+        ("listing names must differ", "a is there more than once"),
+        ("listing 'a'", "compare_with: there is no listing 'b'"),
+    ):
+        assert [problem for problem in found if f"config.toml: {place}" in problem and words in problem], (place, found)
+    assert len(found) == 9
+    whole = problems(tmp_path, LEAST + LISTING + LISTING + 'compare_with = "b"\n')
+    assert len(whole) == 1
+    assert "names must differ" in whole[0]
+    assert "there is no listing 'b'" in whole[0]
+
+
 def test_f127_a_misspelt_variable_or_credential_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
     (tmp_path / "credentials/mail.pasword").write_text("secret")

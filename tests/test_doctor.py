@@ -184,6 +184,13 @@ def test_f091_old_zones_are_yellow() -> None:
     assert host.zones("Europe/Berlin", START + timedelta(days=4000)).level is Level.YELLOW
 
 
+async def test_nothing_is_red_for_a_domain_from_which_no_mail_leaves() -> None:
+    async with zone({}) as port:
+        found = await names(resolver(["127.0.0.1"], port), "example.org", ["papers"], None)
+    assert {each.level for each in found} == {Level.YELLOW}
+    assert found[0].words.startswith("before mail leaves this machine: example.org has no SPF record")
+
+
 async def test_the_command_shows_everything_and_its_exit_code_is_that_of_the_worst(
     installation: World, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, QueryCommand, address, load_config, query_of, with_store
 from notifier.cli.screen import err, marked, out, print_document
 from notifier.compose import compose
+from notifier.config import Config
 from notifier.daemon import letterhead, relay_of, signing, utc_now
 from notifier.digest import digest
 from notifier.errors import NotifierError
@@ -38,7 +39,7 @@ from notifier.survey import issues, survey
 from notifier.templates import Templates
 
 SUFFIXES = {"text": ".txt", "html": ".html", "eml": ".eml"}
-MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40
+MOST_SEARCHED, MOST_FOUND, BAR = 50_000, 5, 40  # of the last, columns
 EMAIL = re.compile(r"[^\s@:\"]+@[^\s@:\"]+\.[^\s@:\"]+")
 
 
@@ -60,7 +61,7 @@ def preview(
     async def look(store: Store) -> bytes | None:
         message = await store.preview(address(email), utc_now(), again=again)
         if message is None:
-            raise NotifierError(f"{email} is not subscribed: `notifier subscribe {email} QUERY --confirmed`")
+            raise NotifierError(_not_subscribed(address(email), chosen))
         if not message.papers:
             return None
         head = letterhead(chosen, store)
@@ -82,6 +83,12 @@ def preview(
     if not webbrowser.open(Path(file.name).as_uri()):
         err.print("no program to show it was found")
     out.print(file.name)
+
+
+def _not_subscribed(email: str, config: Config) -> str:
+    if email in [each.email for each in config.subscription]:
+        return f"{email} is in the configuration, but not subscribed yet: `notifier once` or `notifier run` does that"
+    return f"{email} is not subscribed: `notifier subscribe {email} QUERY --confirmed`"
 
 
 @app.command(name="send-test", epilog="Example: `notifier send-test me@example.org`")
@@ -134,10 +141,11 @@ def search(
         return await store.papers_since(now - timedelta(days=days), MOST_SEARCHED)
 
     found = survey(parsed, issues(with_store(load_config(config), look)), now, days)
+    widest = max(10, min(BAR, out.width - 28)) if out.is_terminal else BAR
     most = max((day.hits for day in found.days), default=0)
     for day in found.days:
         if day.papers:
-            bar = "█" * round(BAR * day.hits / most) if most else ""
+            bar = "█" * round(widest * day.hits / most) if most else ""
             out.print(f"{day.day:%a %d %b}  {day.hits:>4} of {day.papers:<5} [blue]{bar}[/blue]")
     counts = f"\n[bold]{found.hits}[/bold] of {found.papers} papers in {days} days match"
     out.print(f"{counts} [bold]{escape(found.canonical)}[/bold]")

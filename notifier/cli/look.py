@@ -30,7 +30,7 @@ from notifier.cli.screen import err, out, show
 from notifier.config import Config
 from notifier.confine import confine
 from notifier.daemon import utc_now
-from notifier.errors import NotifierError
+from notifier.errors import ConfigError, NotifierError
 from notifier.fetch import client
 from notifier.model import (
     Listing,
@@ -68,7 +68,10 @@ def check(config: ConfigOption = None) -> None:
         err.print(f"[red]error:[/red] {escape(problem)}")
     if problems:
         raise typer.Exit(BAD_CONFIG)
-    out.print(f"well: {len(chosen.listing)} listings, {len(chosen.subscription)} configured subscriptions")
+    if not chosen.listing:
+        err.print("[yellow]note:[/yellow] there is no [bold]\\[\\[listing]][/bold]: nothing is watched")
+    counts = ((len(chosen.listing), "listing"), (len(chosen.subscription), "configured subscription"))
+    out.print("well: " + ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts))
 
 
 @app.command(epilog="Examples: `notifier status`, `notifier status --json | jq .outbox`")
@@ -117,7 +120,12 @@ def check_listing(
     listing = Listing(
         name=name_of(url), url=url, format=format_of(form, selectors), selectors=selectors, allow_private=allow_private
     )
-    chosen = load_config(config) if config or not contact or any(map(Path.exists, PLACES)) else None
+    configured = config or any(map(Path.exists, PLACES))
+    if not configured and not contact:
+        raise ConfigError(
+            ["no configuration says whom the site may ask about us: --contact me@example.org, or --config"]
+        )
+    chosen = load_config(config) if configured else None
     asking = contact or (chosen.contact if chosen else "")
 
     async def look() -> Probe:

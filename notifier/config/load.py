@@ -13,7 +13,7 @@ from pydantic import (
     ValidationError,
 )
 
-from notifier.config.tables import PREFIX, TABLES, Config
+from notifier.config.tables import PREFIX, TABLES, Config, misfits
 from notifier.config.values import near
 from notifier.errors import ConfigError
 
@@ -34,11 +34,23 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     try:
         config = Config(**values)
     except ValidationError as fault:
-        problems += [_problem(error) for error in fault.errors(include_input=False, include_url=False)]
+        found = [_problem(error) for error in fault.errors(include_input=False, include_url=False)]
+        problems += [*found, *(each for each in misfits(_listings(values)) if not any(each in one for one in found))]
         raise ConfigError([f"{path}: {problem}" for problem in problems]) from None
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
     return config
+
+
+def _listings(values: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """The listings that have a name, with what they are compared with, of a configuration that has other mistakes."""
+    tables = values.get("listing")
+    written = [each for each in tables if isinstance(each, dict)] if isinstance(tables, list) else []
+    return [
+        (each["name"], other if isinstance(other := each.get("compare_with"), str) else None)
+        for each in written
+        if isinstance(each.get("name"), str)
+    ]
 
 
 def _folder(beside: Path, environment: Mapping[str, str]) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Sequence
 from datetime import time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -13,6 +13,8 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -98,6 +100,12 @@ class MailConfig(BaseModel):
         """`starttls` as the relay takes it: None leaves it to where the relay is."""
         return {"auto": None, "required": True, "never": False}[self.starttls]
 
+    @field_validator("relay")
+    @classmethod
+    def _relay_is_a_place(cls, relay: str) -> str:
+        check(relay)
+        return relay
+
     @model_validator(mode="after")
     def _relay_is_usable(self) -> MailConfig:
         check(self.relay, user=self.user, password=self.password.get_secret_value(), starttls=self.encryption)
@@ -180,21 +188,27 @@ class ListingConfig(BaseModel):
     first: First = First.RECORD
     allow_private: bool = False
     robots: Literal["obey", "ignore"] = "obey"
-    selectors: dict[str, str] = {}
+    selectors: Annotated[dict[str, str], Field(validate_default=True)] = {}
     compare_with: str | None = None
 
-    @model_validator(mode="after")
-    def _format_exists(self) -> ListingConfig:
-        if self.format not in FORMATS:
-            near = difflib.get_close_matches(self.format, FORMATS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"format {self.format!r} is unknown{hint} (there are {', '.join(sorted(FORMATS))})")
-        if self.selectors and self.format != "html":
+    @field_validator("format")
+    @classmethod
+    def _format_exists(cls, form: str) -> str:
+        if form not in FORMATS:
+            hint = near(form, FORMATS)
+            raise ValueError(f"format {form!r} is unknown{hint} (there are {', '.join(sorted(FORMATS))})")
+        return form
+
+    @field_validator("selectors")
+    @classmethod
+    def _selectors_read(cls, selectors: dict[str, str], known: ValidationInfo) -> dict[str, str]:
+        form = known.data.get("format")
+        if selectors and form not in ("html", None):
             raise ValueError('selectors are for the format "html" only')
-        problems = selector_problems(self.selectors) if self.format == "html" else []
+        problems = selector_problems(selectors) if form == "html" else []
         if problems:
             raise ValueError("; ".join(problems))
-        return self
+        return selectors
 
 
 class SubscriptionConfig(BaseModel):
@@ -250,27 +264,18 @@ class Config(BaseSettings):
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _names_are_unique(self) -> Config:
-        names = [listing.name for listing in self.listing]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"listing names must differ: {', '.join(twice)} is there more than once")
+    def _listings_fit(self) -> Config:
+        problems = misfits([(each.name, each.compare_with) for each in self.listing])
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _subscriptions_differ(self) -> Config:
         pairs = [(s.email, canonical(parse(s.query))) for s in self.subscription]
         for email, query in pairs:
             if pairs.count((email, query)) > 1:
                 raise ValueError(f"{email} subscribes to {query} more than once: keep one")
-        return self
-
-    @model_validator(mode="after")
-    def _comparisons_exist(self) -> Config:
-        names = [listing.name for listing in self.listing]
-        for listing in self.listing:
-            other = listing.compare_with
-            if other == listing.name:
-                raise ValueError(f"listing {other!r}: compare_with names the listing itself: name another one")
-            if other is not None and other not in names:
-                hint = near(other, names)
-                raise ValueError(f"listing {listing.name!r}: compare_with: there is no listing {other!r}{hint}")
         return self
 
     @property
@@ -340,6 +345,19 @@ class Config(BaseSettings):
             )
             for each in self.subscription
         ]
+
+
+def misfits(listings: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Return what is wrong between listings, given as their names and what each is compared with."""
+    names = [name for name, _ in listings]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    problems = [f"listing names must differ: {', '.join(twice)} is there more than once"] if twice else []
+    for name, other in listings:
+        if other == name:
+            problems.append(f"listing {name!r}: compare_with names the listing itself: name another one")
+        elif other is not None and other not in names:
+            problems.append(f"listing {name!r}: compare_with: there is no listing {other!r}{near(other, names)}")
+    return problems
 
 
 TABLES: dict[str, type[BaseModel]] = {

@@ -13,7 +13,7 @@ import dns.exception
 import dns.resolver
 import dns.reversename
 
-from notifier.doctor.finding import Finding, green, red, yellow
+from notifier.doctor.finding import Finding, Level, green, red, yellow
 
 PATIENCE = 8.0  # seconds for one name
 MOST_LOOKUPS = 10  # that an SPF record may cause (RFC 7208 4.6.4)
@@ -35,12 +35,13 @@ async def names(
 ) -> list[Finding]:
     """Examine the records of a sending domain; `relay` is the host that mail leaves by, None for a Maildir."""
     try:
-        return [
+        found = [
             await _spf(asking, domain),
             *[await _dkim(asking, domain, selector) for selector in selectors],
             await _dmarc(asking, domain),
             *([await _ptr(asking, relay)] if relay else []),
         ]
+        return found if relay else [_later(each) for each in found]
     except (dns.exception.DNSException, OSError) as trouble:
         reason = str(trouble).partition(":")[0]
         return [yellow("dns", f"{domain} could not be looked up ({reason}): SPF, DKIM, DMARC and PTR are not known")]
@@ -106,6 +107,13 @@ async def _ptr(asking: dns.asyncresolver.Resolver, host: str) -> Finding:
             return yellow("ptr", f"{address} of the relay {host} has no name that leads back to it; a provider's relay "
                                  "may send from another address")  # fmt: skip
     return green("ptr", f"the relay {host}: every address has a name that leads back")
+
+
+def _later(finding: Finding) -> Finding:
+    """What is wrong with a domain from which no mail leaves yet."""
+    if finding.level is not Level.RED:
+        return finding
+    return yellow(finding.subject, f"before mail leaves this machine: {finding.words}")
 
 
 async def _texts(asking: dns.asyncresolver.Resolver, name: str) -> list[str]:
