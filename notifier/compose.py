@@ -160,10 +160,10 @@ def _fields(digest: Digest, title: str) -> dict[str, str]:
         "Subject": _subject(title),
         "Date": _date(digest.date, digest.timezone),
         "Message-ID": checked(MESSAGE_ID, digest.message_id, "Message-ID"),
-        "List-Id": f"<{checked(LIST_ID, digest.list_id.strip('<>'), 'List-Id')}>",
+        "List-Id": _list_id(digest.list_id),
         "List-Unsubscribe": uris(digest.unsubscribe_url, mailto(digest.unsubscribe_mailto)),
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "List-Help": uris(digest.help_url),
+        "List-Help": _help(digest.help_url),
         "List-Archive": uris(digest.web_url),
         "Auto-Submitted": "auto-generated",
         "MIME-Version": "1.0",
@@ -174,6 +174,16 @@ def _fields(digest: Digest, title: str) -> dict[str, str]:
 @lru_cache(maxsize=10)
 def _from(name: str, address: str) -> str:
     return mailbox(name, checked(ADDRESS, address, "sender"))
+
+
+@lru_cache(maxsize=10)
+def _list_id(name: str) -> str:
+    return f"<{checked(LIST_ID, name.strip('<>'), 'List-Id')}>"
+
+
+@lru_cache(maxsize=10)
+def _help(uri: str) -> str:
+    return uris(uri)
 
 
 @lru_cache(maxsize=1_000)

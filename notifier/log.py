@@ -304,4 +304,6 @@ def _value(value: str) -> str:
 
 
 def _safe(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)

@@ -20,6 +20,7 @@ LONGEST_LINE = 8192  # octets; RFC 5321 4.5.3.1.5 allows a reply line 512
 LONGEST_REPLY = 32768  # octets, all lines of it
 NO_REPLY = -1  # the code of what is not a reply
 
+_CODE = re.compile(rb"[0-9]{3}(?![0-9])")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -33,6 +34,9 @@ class Dialogue(asyncio.Protocol):
         self._ended: SMTPException | None = None
         self._paused = False
         self._waiting: asyncio.Future[None] | None = None
+        self._until = 0.0  # when who waits has waited long enough
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=1, low=0)  # paused means: something is still with us
         if transport.is_closing():
@@ -80,15 +84,33 @@ class Dialogue(asyncio.Protocol):
         self._transport.abort()
 
     async def _wait(self, seconds: float) -> None:
-        """Wait until something came; a timer of our own, because asyncio.timeout costs three times as much."""
-        loop = asyncio.get_running_loop()
-        self._waiting = waiting = loop.create_future()
-        timer = loop.call_later(seconds, _late, waiting)
+        """Wait until something came.
+
+        One timer serves many waits, as most end long before it: a timer for each costs as much as the rest.
+        """
+        self._until = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._until:
+            self._set_timer(self._until)
+        self._waiting = waiting = self._loop.create_future()
         try:
             await waiting
         finally:
-            timer.cancel()
             self._waiting = None
+
+    def _set_timer(self, at: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if at is None else self._loop.call_at(at, self._late)
+
+    def _late(self) -> None:
+        """Tell who waits that it is too late, or look again when it is."""
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._until:
+            self._set_timer(self._until)
+        else:
+            self._waiting.set_exception(TimeoutError())
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -96,6 +118,7 @@ class Dialogue(asyncio.Protocol):
 
     def _end(self, why: SMTPException) -> None:
         self._ended = self._ended or why
+        self._set_timer(None)
         self._wake()
 
     # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
@@ -133,11 +156,6 @@ class Dialogue(asyncio.Protocol):
         self._wake()
 
 
-def _late(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_exception(TimeoutError())
-
-
 def _first_reply(unread: bytearray) -> tuple[SMTPResponse, int] | None:
     """Return the reply that `unread` starts with and its length in octets, None if it is not complete yet."""
     lines: list[bytes] = []
@@ -145,7 +163,7 @@ def _first_reply(unread: bytearray) -> tuple[SMTPResponse, int] | None:
     while (end := unread.find(b"\n", start)) >= 0:
         line = bytes(unread[start:end]).strip(b" \t\r")
         start = end + 1
-        if not re.match(rb"[0-9]{3}(?![0-9])", line) or len(line) > LONGEST_LINE:
+        if not _CODE.match(line) or len(line) > LONGEST_LINE:
             raise SMTPResponseException(NO_REPLY, f"no reply: {line[:200].decode('utf-8', 'replace')}")
         lines.append(line[4:].strip())
         if line[3:4] != b"-":
