@@ -34,7 +34,7 @@ from notifier.store import Store
 from notifier.templates import Templates
 
 LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
-CLAIM = 100  # messages claimed at once; as many again may stand in line
+CLAIM = 200  # messages claimed at once; as many again may stand in line
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
 PER_DOMAIN = 5  # messages under way to one recipient domain
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, cast, func, select
+from sqlalchemy import Row, Text, and_, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import Cadence, Content, Coverage, OutboxId, Outcome, Paper, PaperId, QueryId, QueuedMessage
@@ -22,8 +22,23 @@ LONGEST_COVERED = timedelta(days=8)  # what a digest says it covers; a weekly on
 
 Told = tuple[tuple[Paper, tuple[QueryId, ...], tuple[str, ...]], ...]
 
+# Made once, of the columns that are needed alone: reading the others costs more than finding the row.
+_MESSAGES = (
+    select(
+        *(schema.message.c[name] for name in (
+            "id", "message_id", "kind", "subscriber_id", "period", "cadence", "recipient", "poll_from", "poll_to",
+            "queued_at", "attempts", "doubts",
+        )),
+        schema.content.c.octets, schema.content.c.packed_at, schema.subscriber.c.token, schema.subscriber.c.feed,
+    )
+    .select_from(schema.message)
+    .join(schema.subscriber, isouter=True)
+    .join(schema.content, schema.content.c.message_id == schema.message.c.id, isouter=True)
+    .where(schema.message.c.id.in_(bindparam("ids", expanding=True)))
+)  # fmt: skip
+
 _PAPERS: dict[int, tuple[Paper, tuple[str, ...]]] = {}
-_TOLD: dict[str, Told] = {}
+_TOLD: dict[str, tuple[tuple[tuple[Paper, tuple[str, ...]] | None, ...], Told]] = {}
 
 
 async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: bool = False) -> list[QueuedMessage]:
@@ -31,21 +46,9 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
 
     One that was composed already comes without its papers, unless `always`: its bytes are there.
     """
-    message = schema.message
     found: dict[int, Row[Any]] = {}
     for some in chunks(ids):
-        asked = (
-            select(
-                message,
-                schema.content.c.octets,
-                schema.content.c.packed_at,
-                schema.subscriber.c.token,
-                schema.subscriber.c.feed,
-            )
-            .join(schema.subscriber, isouter=True)
-            .join(schema.content, schema.content.c.message_id == message.c.id, isouter=True)
-        )
-        found |= {row.id: row for row in (await connection.execute(asked.where(message.c.id.in_(some)))).all()}
+        found |= {row.id: row for row in (await connection.execute(_MESSAGES, {"ids": some})).all()}
     packed = [(row.id, bytes(row.octets)) for row in found.values() if row.packed_at]
     written: dict[int, Content] = {
         row.id: bytes(row.octets) for row in found.values() if row.octets and not row.packed_at
@@ -124,14 +127,13 @@ async def _told(connection: AsyncConnection, texts: Collection[str]) -> dict[str
         known[number] = _PAPERS[number] = found if _PAPERS.get(number) != found else _PAPERS[number]
     told: dict[str, Told] = {}
     for text, hits in mine.items():
-        papers = tuple(
-            (*known[paper][:1], tuple(QueryId(query) for query in queries), known[paper][1])
-            for paper, queries in hits.items()
-            if paper in known
-        )
-        before = _TOLD.get(text, ())
-        same = len(before) == len(papers) and all(a[0] is b[0] and a == b for a, b in zip(before, papers, strict=True))
-        told[text] = _TOLD[text] = before if same else papers
+        papers = tuple(map(known.get, hits))  # None for one that is gone
+        before = _TOLD.get(text)
+        if before is None or before[0] != papers:
+            hit_by = zip(papers, hits.values(), strict=True)
+            new = tuple([(here[0], tuple(queries), here[1]) for here, queries in hit_by if here is not None])
+            before = _TOLD[text] = (papers, new)
+        told[text] = before[1]
     if len(_PAPERS) > MOST_PAPERS or len(_TOLD) > MOST_TOLD:
         forget_told()
     return told
