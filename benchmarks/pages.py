@@ -90,8 +90,9 @@ async def fill(file: Path, papers: int, subscriptions: int) -> list[str]:
         )
         database.execute(
             "INSERT INTO subscription (subscriber_id, query_id, label, cadence, at, weekday, timezone, versions, "
-            "quiet, began, cursor, active, origin, feed) SELECT id, 1 + id % ?, 'made up', 'daily', '08:00:00.000000', "
-            "0, 'UTC', 'new', 'nothing', 0, 0, 1, 'web', lower(hex(randomblob(20))) FROM subscriber",
+            "quiet, began, cursor, active, origin, feed, feed_name) "
+            "SELECT id, 1 + id % ?, 'made up', 'daily', '08:00:00.000000', 0, 'UTC', 'new', 'nothing', 0, 0, 1, 'web', "
+            "lower(hex(randomblob(20))), lower(hex(randomblob(20))) FROM subscriber",
             (len(queries),),
         )
     return tokens[:READERS]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import feedparser  # type: ignore[import-untyped]
+import httpx
 import pytest
 
+from notifier.model import PrivateFeed, SubscriptionId
 from tests.visit import FORMATS, LATER, NEW, OTHER, READER, Visit, ids, titles
 
 pytestmark = pytest.mark.both_databases
@@ -134,3 +137,89 @@ async def test_a_private_feed_keeps_a_paper_for_two_weeks_and_longer(told: Visit
     await told.news(minutes=60 * 24 * 30)
     await told.site.running.store.prune_polls(told.world.now, timedelta(days=7))
     assert sorted(titles(await told.client.get(told.path(everything)))) == before == sorted(NEW)
+
+
+# --- a feed whose owner changes what they look for --------------------------------------------------------------------
+
+
+async def reworded(told: Visit, feed: PrivateFeed, words: str, cadence: str = "feed") -> httpx.Response:
+    """Let the reader change the words of a subscription on their page."""
+    store = told.site.running.store
+    reader = await store.subscriber(READER)
+    assert reader
+    path = f"/manage/{store.link('manage', reader.token)}/{feed.number}"
+    return await told.client.post(path, data={"q": words, "cadence": cadence, "timezone": "UTC"})
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_feed_keeps_its_address_its_name_and_its_items_when_its_owner_changes_the_words(
+    told: Visit, form: str
+) -> None:
+    _, ferries, _ = await told.private()
+    path = told.path(ferries, form)
+    before = await told.client.get(path)
+    assert "Saved" in (await reworded(told, ferries, "buoys")).text
+    after = await told.client.get(path)
+    assert (ids(after), titles(after)) == (ids(before), titles(before)) != ([], [])
+    await told.news("A Fictional Paper on Buoys", "Yet Another Fictional Paper on Ferries")
+    later = await told.client.get(path)
+    assert titles(later) == ["A Fictional Paper on Buoys", *titles(before)]
+    assert ids(later)[1:] == ids(before)
+    if form == "atom":
+        assert feedparser.parse(later.content).feed.id == feedparser.parse(before.content).feed.id
+
+
+async def test_a_feed_keeps_everything_through_words_that_come_back(told: Visit) -> None:
+    path = told.path((await told.private())[1])
+    for words, title in (("buoys", "A Paper on Buoys"), ("ferries", "A Paper on New Ferries"), ("buoys", "More Buoys")):
+        await reworded(told, (await told.private())[-1 if words == "ferries" else 1], words)
+        await told.news(title, "A Paper on Nothing")
+    shown = titles(await told.client.get(path))
+    assert shown == [
+        "More Buoys",
+        "A Paper on New Ferries",
+        "A Paper on Buoys",
+        "Another New Fictional Paper on Ferries",
+    ]
+    everything = titles(await told.client.get(told.path((await told.private())[0])))
+    assert set(shown) <= set(everything)
+
+
+async def test_a_feed_of_words_that_have_a_subscription_already_closes(told: Visit) -> None:
+    _, ferries, harbours = await told.private()
+    await reworded(told, ferries, "harbours")
+    assert (await told.client.get(told.path(ferries))).status_code == 410
+    assert (await told.client.get(told.path(harbours))).status_code == 200
+
+
+async def test_a_feed_keeps_its_items_when_they_come_by_mail_from_now_on(told: Visit) -> None:
+    _, _, harbours = await told.private()
+    before = ids(await told.client.get(told.path(harbours)))
+    await reworded(told, harbours, "harbours", cadence="immediate")
+    assert ids(await told.client.get(told.path(harbours))) == before != []
+
+
+async def test_an_ended_feed_begins_anew_with_its_subscription(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    await reworded(told, ferries, "buoys")
+    store = told.site.running.store
+    reader = await store.subscriber(READER)
+    assert reader
+    (buoys,) = [each for each in await told.private() if each.labels == ["buoys"]]
+    await store.end(reader.subscriber_id, SubscriptionId(buoys.number))
+    assert (await told.client.get(told.path(buoys))).status_code == 410
+    await told.client.post(f"/manage/{store.link('manage', reader.token)}/add", data={"q": "buoys", "cadence": "feed"})
+    (anew,) = [each for each in await told.private() if each.labels == ["buoys"]]
+    assert ids(await told.client.get(told.path(anew))) == []
+
+
+async def test_what_a_feed_was_earlier_is_taken_along_and_erased_with_its_owner(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    await reworded(told, ferries, "buoys")
+    store = told.site.running.store
+    reader = await store.subscriber(READER)
+    assert reader
+    (term,) = (await store.take_along(reader.subscriber_id))["earlier"]
+    assert term["label"] == "ferries"
+    await store.erase(reader.subscriber_id, told.world.now)
+    assert (await store.take_along(reader.subscriber_id))["earlier"] == []

@@ -51,7 +51,7 @@ def counted() -> Iterator[Counter[str]]:
         event.remove(Engine, "before_cursor_execute", executed)
 
 
-async def test_ones_own_page_is_read_in_one_transaction_of_three_statements(here: Served) -> None:
+async def test_ones_own_page_is_read_in_one_transaction_of_four_statements(here: Served) -> None:
     store = here.running.store
     reader = await store.subscriber(READER)
     assert reader
@@ -59,4 +59,4 @@ async def test_ones_own_page_is_read_in_one_transaction_of_three_statements(here
         with counted() as work:
             page = await client.get(f"/manage/{store.link('manage', reader.token)}")
     assert all(words in page.text for words in ("harbours", "ferries", "lighthouses", "Atom"))
-    assert work == {"transactions": 1, "statements": 3}
+    assert work == {"transactions": 1, "statements": 4}

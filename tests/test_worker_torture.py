@@ -108,8 +108,9 @@ async def populate(url: str, readers: int) -> list[str]:
                 copy.write_row((email, "confirmed", "2026-01-01Z", f"{number:064}", 0.0, "", f"s{number:039}"))
         cursor.execute(
             "INSERT INTO subscription (subscriber_id, query_id, label, cadence, at, weekday, timezone, versions, quiet,"
-            " began, cursor, active, origin, feed) SELECT id, 1, '*', 'immediate', '08:00', 0, 'UTC', 'new', 'nothing',"
-            " 0, 0, true, 'cli', 'q' || lpad(id::text, 39, '0') FROM subscriber"
+            " began, cursor, active, origin, feed, feed_name) SELECT id, 1, '*', 'immediate', '08:00', 0, 'UTC', 'new',"
+            " 'nothing', 0, 0, true, 'cli', 'q' || lpad(id::text, 39, '0'), "
+            "'n' || lpad(id::text, 39, '0') FROM subscriber"
         )
     return people
 

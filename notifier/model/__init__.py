@@ -8,7 +8,7 @@ One room for each subject; everything is named here, so that `from notifier.mode
 
 from __future__ import annotations
 
-from notifier.model.digests import Channel, Digest, DigestEntry, FeedFormat, FeedItem, FeedPaper, PrivateFeed
+from notifier.model.digests import Channel, Digest, DigestEntry, FeedFormat, FeedItem, FeedPaper, FeedTerm, PrivateFeed
 from notifier.model.lines import Content, Lines, Run, Written, lines, stuffed, unfit, unpacked
 from notifier.model.mail import (
     Bounce,
@@ -85,6 +85,7 @@ __all__ = [
     "FeedFormat",
     "FeedItem",
     "FeedPaper",
+    "FeedTerm",
     "First",
     "Hit",
     "Hits",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from notifier.model.names import QueryId, SubscriptionId
+from notifier.model.names import QueryId
 from notifier.model.papers import Paper
 from notifier.model.polls import Coverage, StoredPaper
 from notifier.model.readers import Cadence, Marks, Versions
@@ -113,16 +113,31 @@ class FeedPaper:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedTerm:
+    """A query whose hits a private feed shows: those of polls after `began`, up to `until` (None: it still looks)."""
+
+    query_id: QueryId
+    versions: Versions
+    began: int
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateFeed:
     """A feed that a secret address opens: of one subscription, or of all of a subscriber's.
 
-    `number` names it within its kind for ever; `queries` gives (label, canonical text) of each query id, `terms` the
-    version policy of each subscription and the poll after which it began.
+    `number` tells it from others of its kind, `name` is what it is called for ever, whatever becomes of its words and
+    its address. `queries` gives (label, canonical text) of each query of its terms.
     """
 
     kind: str  # subscription or subscriber
     number: int
+    name: str
     seed: str
-    subscriptions: tuple[SubscriptionId, ...]
-    terms: tuple[tuple[Versions, int], ...]
+    terms: tuple[FeedTerm, ...]
     queries: Mapping[QueryId, tuple[str, str]]
+
+    @property
+    def labels(self) -> list[str]:
+        """What it looks for now, as its owner wrote it."""
+        return [self.queries[term.query_id][0] for term in self.terms if term.until is None]

@@ -104,17 +104,18 @@ async def gather_private(stand: Newsstand, address: Address, feed: PrivateFeed) 
     queries = {number: parsed for number, (_, text) in feed.queries.items() if (parsed := _parsed(text))}
     labels = {number: label if text != "*" else "everything" for number, (label, text) in feed.queries.items()}
     one = feed.kind == "subscription"
-    title = ", ".join(labels.values()) if one else "My papers"
+    now = dict.fromkeys(labels[term.query_id] for term in feed.terms if term.until is None)
+    title = ", ".join(now) if one else "My papers"
     words = f"New papers that match {title}" if one else "New papers that match any of my subscriptions"
-    page, count = address.page, await stand.store.private_count(feed)
+    page = address.page
+    count, found = await stand.store.private_page(feed, page, ITEMS)
     if page is not None and page * ITEMS >= count:
         raise NoSuchFeed(address.path)
-    first = max(0, count - ITEMS) if page is None else page * ITEMS
-    items = [_item(stand, each, queries, labels) for each in await stand.store.private_hits(feed, first, ITEMS)]
+    items = [_item(stand, each, queries, labels) for each in found]
     before, newest = max(0, count - ITEMS), page is None  # so many are on archive pages only
     return replace(
         _channel(stand, address, title, words, items),
-        feed_id=_name(stand, f"{feed.kind}:{feed.number}"),
+        feed_id=_name(stand, f"{feed.kind}:{feed.name}"),
         page=page,
         older=(before - 1) // ITEMS if newest and before else page - 1 if page else None,
         newer=page + 1 if page is not None and (page + 1) * ITEMS < before else None,

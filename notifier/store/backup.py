@@ -34,6 +34,7 @@ CARRIED = f"SELECT paper_id FROM newer.delivery WHERE message_id IN (SELECT id F
 # What a subscriber decides of a subscription; what it is owed is not theirs to say.
 WISHED = (
     "label", "cadence", "at", "weekday", "timezone", "versions", "quiet", "next_due_at", "active", "origin", "feed",
+    "feed_name",
 )  # fmt: skip
 
 
@@ -212,6 +213,10 @@ def _carry_people(database: sqlite3.Connection) -> int:
     database.execute("INSERT OR REPLACE INTO main.subscriber SELECT * FROM newer.subscriber")
     database.execute("INSERT OR IGNORE INTO main.query SELECT * FROM newer.query")
     changed = ", ".join(f"{column} = theirs.{column}" for column in WISHED)
+    database.execute(  # a feed may have gone from one to another since
+        "UPDATE main.subscription SET feed = lower(hex(randomblob(20))), feed_name = lower(hex(randomblob(20))) "
+        "WHERE id IN (SELECT id FROM newer.subscription)"
+    )
     database.execute(
         f"UPDATE main.subscription SET {changed} FROM newer.subscription AS theirs "
         "WHERE theirs.id = main.subscription.id"
@@ -220,6 +225,9 @@ def _carry_people(database: sqlite3.Connection) -> int:
     database.execute("INSERT OR IGNORE INTO main.subscription SELECT * FROM newer.subscription WHERE id > ?", (last,))
     newest = "(SELECT coalesce(max(id), 0) FROM main.poll)"
     database.execute(f"UPDATE main.subscription SET began = {newest}, cursor = {newest} WHERE id > ?", (last,))
+    terms = f"SELECT id, subscription_id, subscriber_id, query_id, label, versions, began, min(until, {newest})"
+    database.execute("DELETE FROM main.earlier")
+    database.execute(f"INSERT INTO main.earlier {terms} FROM newer.earlier WHERE began < {newest}")
     for table in ("wish", "asking"):
         database.execute(f"DELETE FROM main.{table}")
         database.execute(f"INSERT INTO main.{table} SELECT * FROM newer.{table}")

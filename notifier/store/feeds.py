@@ -10,16 +10,15 @@ ours is told from one that was: the latter is signed, and its seed is gone.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, false, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import NoSuchFeed, RevokedFeed
-from notifier.model import FeedPaper, PrivateFeed, QueryId, SubscriberId, SubscriptionId, Versions
+from notifier.model import FeedPaper, FeedTerm, PrivateFeed, QueryId, SubscriberId, Versions
 from notifier.store import schema
 from notifier.store.digests import WANTED
 from notifier.store.rows import STORED_COLUMNS, to_stored
@@ -29,6 +28,24 @@ from notifier.store.subscribers import Subscribers
 BLOCK = 100  # paper ids of one archive page
 TRENDING_DAYS = timedelta(days=7)  # before the newest paper
 PURPOSE = "feed"
+
+_subscription, _earlier = schema.subscription, schema.earlier
+_MINE = (
+    select(_subscription, schema.subscriber.c.email, schema.query.c.canonical)
+    .select_from(_subscription)
+    .join(schema.subscriber)
+    .join(schema.query)
+    .where(_subscription.c.active)
+    .order_by(_subscription.c.id)
+)
+_BY_SEED = _MINE.where(_subscription.c.feed == bindparam("seed"))
+_BY_OWNER = _MINE.where(_subscription.c.subscriber_id == bindparam("owner"))
+_OWNER = select(schema.subscriber).where(schema.subscriber.c.feed == bindparam("seed"))
+_BEFORE = select(_earlier, schema.query.c.canonical).select_from(_earlier).join(schema.query).order_by(_earlier.c.id)
+_EARLIER_OF_ONE = _BEFORE.where(_earlier.c.subscription_id == bindparam("mine"))
+_EARLIER = _BEFORE.join(_subscription, _subscription.c.id == _earlier.c.subscription_id).where(
+    _earlier.c.subscriber_id == bindparam("owner"), _subscription.c.active
+)
 
 
 class Feeds(Subscribers):
@@ -104,25 +121,33 @@ class Feeds(Subscribers):
 
         Raises NoSuchFeed for an address that never was one, cut short included, RevokedFeed for one that was.
         """
-        seed = link[:40]
-        if not hmac.compare_digest(self.link(PURPOSE, seed).encode(), link.encode("utf-8", "replace")):
+        seed = self.opened(PURPOSE, link)
+        if seed is None:
             raise NoSuchFeed(link[:8])
-        async with self._database.read() as connection:
-            mine = await _subscriptions(connection, schema.subscription.c.feed == seed)
+
+        async def read(connection: AsyncConnection) -> PrivateFeed | None:
+            given = {"seed": seed}
+            mine = (await connection.execute(_BY_SEED, given)).all()
             if mine:
-                return _private("subscription", mine[0].id, seed, mine)
-            owner = await connection.scalar(select(schema.subscriber.c.id).filter_by(feed=seed))
-            if owner is None:
-                raise RevokedFeed(link[:8])
-            mine = await _subscriptions(connection, schema.subscription.c.subscriber_id == owner)
-            return _private("subscriber", owner, seed, mine)
+                before = (await connection.execute(_EARLIER_OF_ONE, {"mine": mine[0].id})).all()
+                return _private("subscription", mine[0].id, mine[0].feed_name, seed, [*before, *mine])
+            owner = (await connection.execute(_OWNER, given)).first()
+            return private(owner, *await held(connection, owner.id))[0] if owner else None
+
+        found = await self._database.transact(read, writes=False)
+        if found is None:
+            raise RevokedFeed(link[:8])
+        return found
 
     async def private_feeds(self, subscriber_id: SubscriberId) -> list[PrivateFeed]:
         """Return a subscriber's private feeds: first that of all subscriptions, then that of each."""
-        async with self._database.read() as connection:
-            owner = (await connection.execute(select(schema.subscriber).filter_by(id=subscriber_id))).first()
-            mine = await _subscriptions(connection, schema.subscription.c.subscriber_id == subscriber_id)
-        return private(owner, mine) if owner else []
+
+        async def read(connection: AsyncConnection) -> list[PrivateFeed]:
+            asked = select(schema.subscriber).where(schema.subscriber.c.id == subscriber_id)
+            owner = (await connection.execute(asked)).first()
+            return private(owner, *await held(connection, subscriber_id)) if owner else []
+
+        return await self._database.transact(read, writes=False)
 
     async def rotate_feed(self, seed: str) -> str | None:
         """Give a private feed a new address; return its new seed, None when there is no such feed any more."""
@@ -134,21 +159,19 @@ class Feeds(Subscribers):
                     return new
         return None
 
-    async def private_count(self, feed: PrivateFeed) -> int:
-        """Return how many papers a private feed has had, each edition once."""
-        async with self._database.read() as connection:
-            found = _owed(await _wanted(connection, feed)).subquery()
-            return await connection.scalar(select(func.count()).select_from(found)) or 0
+    async def private_page(self, feed: PrivateFeed, page: int | None, size: int) -> tuple[int, list[FeedPaper]]:
+        """Return how many papers a private feed has had, each edition once, and those of a page, newest first.
 
-    async def private_hits(self, feed: PrivateFeed, first: int, limit: int) -> list[FeedPaper]:
-        """Return papers of a private feed, newest first, each edition once: `limit` from the `first` oldest on.
-
-        What comes later is later in this order, so that a number keeps its paper.
+        Pages are counted from the oldest paper on, and None is the newest `size`. What comes later is later in this
+        order, so that a page keeps its papers.
         """
-        hit, poll = schema.hit, schema.poll
-        async with self._database.read() as connection:
-            wanted = await _wanted(connection, feed)
-            chosen = _owed(wanted).order_by("came", hit.c.paper_id, hit.c.edition).offset(first).limit(limit).subquery()
+        hit, poll, wanted = schema.hit, schema.poll, _wanted(feed)
+
+        async def read(connection: AsyncConnection) -> tuple[int, list[FeedPaper]]:
+            owed = _owed(wanted)
+            count = await connection.scalar(select(func.count()).select_from(owed.subquery())) or 0
+            first = max(0, count - size) if page is None else page * size
+            chosen = owed.order_by("came", hit.c.paper_id, hit.c.edition).offset(first).limit(size).subquery()
             asked: Select[Any] = (
                 select(*STORED_COLUMNS, hit.c.edition, hit.c.query_id, poll.c.polled_at)
                 .join_from(chosen, schema.paper, schema.paper.c.id == chosen.c.paper_id)
@@ -164,7 +187,9 @@ class Feeds(Subscribers):
                 found[row.id, row.edition] = FeedPaper(
                     stored=to_stored(row), at=row.polled_at, edition=row.edition, queries=queries
                 )
-        return list(found.values())[::-1]
+            return count, list(found.values())[::-1]
+
+        return await self._database.transact(read, writes=False)
 
     # --- below: parts of a transaction --------------------------------------------------------------------------------
 
@@ -192,43 +217,53 @@ def _of_news(row: Row[Any]) -> FeedPaper:
     return FeedPaper(stored=stored, at=stored.seen_at)
 
 
-async def _subscriptions(connection: AsyncConnection, where: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    table = schema.subscription
-    rows = await connection.execute(
-        select(table, schema.query.c.canonical)
-        .join(schema.query, schema.query.c.id == table.c.query_id)
-        .where(where, table.c.active)
-        .order_by(table.c.id)
-    )
-    return rows.all()
+async def held(connection: AsyncConnection, owner: int) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
+    """Return the active subscriptions of a subscriber with their query's text, and what each was earlier."""
+    mine = (await connection.execute(_BY_OWNER, {"owner": owner})).all()
+    return mine, (await connection.execute(_EARLIER, {"owner": owner})).all() if mine else ()
 
 
-def private(owner: Row[Any], mine: Sequence[Row[Any]]) -> list[PrivateFeed]:
-    """Return a subscriber's private feeds, from the rows of the subscriber and their active subscriptions."""
-    each = [_private("subscription", row.id, row.feed, [row]) for row in mine]
-    return [_private("subscriber", owner.id, owner.feed, mine), *each]
+def private(owner: Row[Any], mine: Sequence[Row[Any]], before: Sequence[Row[Any]]) -> list[PrivateFeed]:
+    """Return a subscriber's private feeds: first that of all subscriptions, then that of each."""
+    each = []
+    for row in mine:
+        earlier = [term for term in before if term.subscription_id == row.id]
+        each.append(_private("subscription", row.id, row.feed_name, row.feed, [*earlier, row]))
+    return [_private("subscriber", owner.id, str(owner.id), owner.feed, [*before, *mine]), *each]
 
 
-def _private(kind: str, number: int, seed: str, rows: Sequence[Row[Any]]) -> PrivateFeed:
+def _private(kind: str, number: int, name: str, seed: str, rows: Sequence[Row[Any]]) -> PrivateFeed:
     return PrivateFeed(
         kind=kind,
         number=number,
+        name=name,
         seed=seed,
-        subscriptions=tuple(SubscriptionId(row.id) for row in rows),
-        terms=tuple((Versions(row.versions), row.began) for row in rows),
+        terms=tuple(
+            FeedTerm(
+                query_id=QueryId(row.query_id), versions=Versions(row.versions), began=row.began,
+                until=getattr(row, "until", None),
+            )
+            for row in rows
+        ),
         queries={QueryId(row.query_id): (row.label, row.canonical) for row in rows},
-    )
+    )  # fmt: skip
 
 
-async def _wanted(connection: AsyncConnection, feed: PrivateFeed) -> ColumnElement[bool]:
+def _wanted(feed: PrivateFeed) -> ColumnElement[bool]:
     """Return what is true of the hits that a private feed shows."""
     hit = schema.hit
-    mine = await _subscriptions(connection, schema.subscription.c.id.in_(feed.subscriptions))
-    wanted = [
-        and_(hit.c.query_id == row.query_id, hit.c.poll_id > row.began, hit.c.kind.in_(WANTED[row.versions]))
-        for row in mine
-    ]
-    return or_(false(), *wanted)
+    terms = []
+    for term in feed.terms:
+        last = () if term.until is None else (hit.c.poll_id <= term.until,)
+        terms.append(
+            and_(
+                hit.c.query_id == term.query_id,
+                hit.c.poll_id > term.began,
+                *last,
+                hit.c.kind.in_(WANTED[term.versions]),
+            )
+        )
+    return or_(false(), *terms)
 
 
 def _owed(wanted: ColumnElement[bool]) -> Select[Any]:

@@ -13,19 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import Holdings, OutboxId, OutboxState, Sent
 from notifier.store import schema
-from notifier.store.feeds import Feeds, private
+from notifier.store.feeds import Feeds, held, private
 from notifier.store.rows import to_subscriber, to_subscription
 
-_subscription, _message, _delivery = schema.subscription, schema.message, schema.delivery
+_message, _delivery = schema.message, schema.delivery
 _OWNER = select(schema.subscriber).where(schema.subscriber.c.token == bindparam("token"))
-_SUBSCRIPTIONS = (
-    select(_subscription, schema.subscriber.c.email, schema.query.c.canonical)
-    .select_from(_subscription)
-    .join(schema.subscriber)
-    .join(schema.query)
-    .where(_subscription.c.subscriber_id == bindparam("owner"), _subscription.c.active)
-    .order_by(_subscription.c.id)
-)
 _SENT: Select[Any] = (
     select(
         _message.c.id, _message.c.queued_at, _message.c.settled_at, _message.c.state,
@@ -50,13 +42,13 @@ class Held(Feeds):
             owner = (await connection.execute(_OWNER, {"token": token})).first()
             if owner is None:
                 return None
-            mine = (await connection.execute(_SUBSCRIPTIONS, {"owner": owner.id})).all()
+            mine, before = await held(connection, owner.id)
             sent = await connection.execute(_SENT, {"owner": owner.id, "most": most})
             return Holdings(
                 subscriber=to_subscriber(owner),
                 subscriptions=tuple(to_subscription(row) for row in mine),
                 sent=tuple(to_sent(row) for row in sent),
-                feeds=tuple(private(owner, mine)),
+                feeds=tuple(private(owner, mine, before)),
             )
 
         return await self._database.transact(read, writes=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, select, update
+from sqlalchemy import Row, Table, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
@@ -18,6 +18,7 @@ from notifier.store.asked import end
 from notifier.store.engine import chunks
 from notifier.store.rows import to_clock
 from notifier.store.settle import call_back
+from notifier.store.subscribers import keep_shown
 from notifier.store.wishes import Wishes
 
 MAILED = (Cadence.IMMEDIATE, Cadence.DAILY)
@@ -32,13 +33,19 @@ class Readers(Wishes):
     ) -> Subscription | None:
         """Make a subscription what its owner wishes; None when it is not theirs, or the configuration's.
 
-        Another query is another subscription: it owes nothing of the past, and the old one ends.
+        Another query is another subscription: it owes nothing of the past, and the old one ends. Its feed stays, with
+        all that it showed; it closes only if there is a subscription to the new query already, which has its own.
         """
         async with self._database.write() as connection:
             row = await _own(connection, subscriber_id, subscription_id)
             if row is None:
                 return None
+            table = schema.subscription
+            mine = select(table.c.id).where(table.c.subscriber_id == subscriber_id, table.c.active)
+            active = set((await connection.execute(mine)).scalars())
             made = await self._subscribe(connection, subscriber_id, wish, "web", now)
+            if made.subscription_id not in active:
+                await _hand_over(connection, row, made.subscription_id)
             if made.subscription_id != subscription_id:
                 await end(connection, schema.subscription.c.id == subscription_id)
             return made
@@ -80,6 +87,11 @@ class Readers(Wishes):
             .join(query)
             .where(schema.subscription.c.subscriber_id == subscriber_id)
             .order_by(schema.subscription.c.id),
+            "earlier": select(schema.earlier, query.c.canonical)
+            .select_from(schema.earlier)
+            .join(query)
+            .where(schema.earlier.c.subscriber_id == subscriber_id)
+            .order_by(schema.earlier.c.id),
             "unconfirmed": select(schema.wish).where(schema.wish.c.subscriber_id == subscriber_id),
             "messages": select(message).where(message.c.subscriber_id == subscriber_id).order_by(message.c.id),
             "papers": select(
@@ -132,6 +144,18 @@ async def _own(connection: AsyncConnection, subscriber_id: SubscriberId, subscri
     table = schema.subscription
     mine = table.c.id == subscription_id, table.c.subscriber_id == subscriber_id, table.c.origin != "config"
     return (await connection.execute(select(table).where(*mine))).first()
+
+
+async def _hand_over(connection: AsyncConnection, old: Row[Any], new: SubscriptionId) -> None:
+    """Let a subscription with other words have the feed of the old one: its address, its name and what it showed."""
+    table, earlier = schema.subscription, schema.earlier
+    await connection.execute(delete(earlier).where(earlier.c.subscription_id == new))  # of a feed that is closed
+    await keep_shown(connection, table.c.id == old.id)
+    await connection.execute(update(earlier).where(earlier.c.subscription_id == old.id).values(subscription_id=new))
+    fresh = {"feed": schema.feed_seed(), "feed_name": schema.feed_seed()}
+    await connection.execute(update(table).where(table.c.id == old.id).values(fresh))
+    kept = {"feed": old.feed, "feed_name": old.feed_name}
+    await connection.execute(update(table).where(table.c.id == new).values(kept))
 
 
 async def _delete_referring(connection: AsyncConnection, to: Table, numbers: list[int]) -> None:

@@ -273,9 +273,26 @@ subscription = Table(
     Column("active", Boolean, nullable=False),
     Column("origin", String(10), nullable=False),  # config, cli or web: who may change it
     Column("feed", String(40), nullable=False, unique=True, default=feed_seed),  # changing it revokes the address
+    Column("feed_name", String(40), nullable=False, unique=True, default=feed_seed),  # what readers know its feed by
     UniqueConstraint("subscriber_id", "query_id"),
     Index("ix_subscription_due", "cadence", "active", "next_due_at"),
     Index("ix_subscription_query_id", "query_id"),
+    sqlite_autoincrement=True,
+)
+
+earlier = Table(  # what a subscription looked for before its owner changed its words: its feed keeps what it showed
+    "earlier",
+    metadata,
+    _id(),
+    Column("subscription_id", Id, ForeignKey("subscription.id"), nullable=False),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("query_id", Id, ForeignKey("query.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("versions", String(8), nullable=False),
+    Column("began", Id, nullable=False),  # of the polls after this one ..
+    Column("until", Id, nullable=False),  # .. up to this one
+    Index("ix_earlier_subscription_id", "subscription_id"),
+    Index("ix_earlier_subscriber_id", "subscriber_id"),
     sqlite_autoincrement=True,
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
@@ -176,6 +176,7 @@ class Subscribers:
             await connection.execute(update(table).where(table.c.id == row.id).values(values))
             # What was found while the address was away is not owed.
             newest = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
+            await keep_shown(connection, schema.subscription.c.subscriber_id == row.id)
             away = update(schema.subscription).where(schema.subscription.c.subscriber_id == row.id)
             await connection.execute(away.values(cursor=newest, began=newest))
         if row.state == SubscriberState.UNSUBSCRIBED:  # what it left stays ended: only what is asked for now begins
@@ -203,8 +204,12 @@ class Subscribers:
         }
         if old is None or not old.active or to_clock(old) != clock:
             values["next_due_at"] = cadence.next_due(clock, now)
+        if old is not None and not old.active:  # it begins anew
+            await connection.execute(delete(schema.earlier).where(schema.earlier.c.subscription_id == old.id))
         # What a feed has shown already is not owed by mail.
         if old is None or not old.active or old.cadence == Cadence.FEED != clock.cadence:
+            if old is not None:
+                await keep_shown(connection, table.c.id == old.id)
             values["cursor"] = values["began"] = await connection.scalar(select(func.max(schema.poll.c.id))) or 0
         if old is None:
             await connection.execute(insert(table).values(subscriber_id=subscriber_id, query_id=query_id, **values))
@@ -231,6 +236,15 @@ async def _query(connection: AsyncConnection, canonical: str) -> int:
     if not old.asked:
         await turn(connection, [old.id])
     return int(old.id)
+
+
+async def keep_shown(connection: AsyncConnection, which: ColumnElement[bool]) -> None:
+    """Note what active subscriptions looked for until now, before they begin anew: their feeds go on showing it."""
+    table, now = schema.subscription, select(func.max(schema.poll.c.id)).scalar_subquery()
+    columns = ("subscriber_id", "query_id", "label", "versions", "began")
+    shown = select(table.c.id, *(table.c[name] for name in columns), now).where(which, table.c.active)
+    into = insert(schema.earlier).from_select(["subscription_id", *columns, "until"], shown.where(table.c.began < now))
+    await connection.execute(into)
 
 
 async def leave(connection: AsyncConnection, subscriber_id: SubscriberId, state: str, now: datetime) -> bool:

@@ -84,7 +84,7 @@ async def outlines(request: Request) -> Response:
     base = site.head.base_url
     listed = [
         Outline(
-            title="My papers" if each.kind == "subscriber" else ", ".join(label for label, _ in each.queries.values()),
+            title="My papers" if each.kind == "subscriber" else ", ".join(each.labels),
             feed_url=base + private_path(site, each.seed),
             page_url=f"{base}/",
         )

@@ -141,7 +141,7 @@ def _feeds(site: Site, mine: Sequence[PrivateFeed]) -> list[dict[str, str]]:
     return [
         {
             "id": f"{each.kind}-{each.number}",
-            "label": "Everything of yours" if each.kind == "subscriber" else next(iter(each.queries.values()))[0],
+            "label": "Everything of yours" if each.kind == "subscriber" else ", ".join(each.labels),
             "opml": private_path(site, each.seed, "opml") if each.kind == "subscriber" else "",
             **{ending: private_path(site, each.seed, ending) for ending in ("atom", "rss", "json")},
         }

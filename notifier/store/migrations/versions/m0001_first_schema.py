@@ -262,15 +262,36 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("origin", sa.String(length=10), nullable=False),
         sa.Column("feed", sa.String(length=40), nullable=False),
+        sa.Column("feed_name", sa.String(length=40), nullable=False),
         sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_subscription_query_id")),
         sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_subscription_subscriber_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscription")),
         sa.UniqueConstraint("subscriber_id", "query_id", name=op.f("uq_subscription_subscriber_id_query_id")),
         sa.UniqueConstraint("feed", name=op.f("uq_subscription_feed")),
+        sa.UniqueConstraint("feed_name", name=op.f("uq_subscription_feed_name")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_subscription_due", "subscription", ["cadence", "active", "next_due_at"], unique=False)
     op.create_index("ix_subscription_query_id", "subscription", ["query_id"], unique=False)
+
+    op.create_table(
+        "earlier",
+        sa.Column("id", ID, autoincrement=True, nullable=False),
+        sa.Column("subscription_id", ID, nullable=False),
+        sa.Column("subscriber_id", ID, nullable=False),
+        sa.Column("query_id", ID, nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("versions", sa.String(length=8), nullable=False),
+        sa.Column("began", ID, nullable=False),
+        sa.Column("until", ID, nullable=False),
+        sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_earlier_query_id")),
+        sa.ForeignKeyConstraint(["subscriber_id"], ["subscriber.id"], name=op.f("fk_earlier_subscriber_id")),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscription.id"], name=op.f("fk_earlier_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_earlier")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_earlier_subscriber_id", "earlier", ["subscriber_id"], unique=False)
+    op.create_index("ix_earlier_subscription_id", "earlier", ["subscription_id"], unique=False)
 
     op.create_table(
         "wish",
