@@ -187,7 +187,7 @@ class Counted:
 
     def __init__(self, relay: Relay, most: int, stop: asyncio.Event) -> None:
         self.relay, self.most, self.stop = relay, most, stop
-        self.places = relay.places
+        self.places, self.largest = relay.places, relay.largest
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer it."""

@@ -92,10 +92,24 @@ def compose(digest: Digest, fragments: Fragments) -> bytes:
     return bytes(write(digest, fragments))
 
 
-def write(digest: Digest, fragments: Fragments) -> Written:
-    """Return the same message in the lines that it is made of, to be stored and sent without looking at all again."""
+def write(digest: Digest, fragments: Fragments, most: int = 0) -> Written:
+    """Return the same message in the lines that it is made of, to be stored and sent without looking at all again.
+
+    With `most` octets that a relay takes, it shows fewer papers, if it must, and links to the others; it may still be
+    longer when it shows none.
+    """
+    room = HTML_BUDGET
+    while True:
+        message, papers = _write(digest, fragments, room)
+        if not most or len(message) <= most or not papers:
+            return message
+        room -= room // 4
+
+
+def _write(digest: Digest, fragments: Fragments, room: int) -> tuple[Written, int]:
+    """Return the message with its HTML in `room` octets, and how many papers it shows in full or as titles."""
     own = _own(digest)
-    sheet, new = _sheet(digest, fragments, own)
+    sheet, new = _sheet(digest, fragments, own, room)
     fields = _fields(digest, sheet.title)
     # "=_" cannot occur in quoted-printable, and the digest of the Message-ID makes the bytes repeatable.
     boundary = b"=_" + hashlib.sha256(digest.message_id.encode()).hexdigest()[:24].encode()
@@ -110,7 +124,7 @@ def write(digest: Digest, fragments: Fragments) -> Written:
     ))  # fmt: skip
     if new:
         _verify(bytes(message), fields, sheet.title, digest)
-    return message
+    return message, sheet.papers
 
 
 def subject(digest: Digest) -> str:
@@ -238,9 +252,9 @@ def _link(uri: str) -> str:
     return uri and checked(URI, uri, "link")
 
 
-def _sheet(digest: Digest, fragments: Fragments, own: Own) -> tuple[Sheet, bool]:
+def _sheet(digest: Digest, fragments: Fragments, own: Own, most: int) -> tuple[Sheet, bool]:
     """Return what all who are told the same are told, and whether a frame was made for it just now."""
-    new, room = False, HTML_BUDGET
+    new, room = False, most
     # Entries by identity: to compare all that papers say costs more than is saved, and those of a drain are shared.
     about = (digest.entries, digest.cadence, digest.timezone, digest.coverage, digest.sender, digest.help_url,
              digest.thumbnails, digest.most)  # fmt: skip
@@ -252,9 +266,9 @@ def _sheet(digest: Digest, fragments: Fragments, own: Own) -> tuple[Sheet, bool]
             new = new or made
             fragments.sheets.put(key, found, SHEET_OCTETS)
         size = found.size + sum([len(own.html[part]) for part in found.html if isinstance(part, str)])
-        if size <= HTML_BUDGET or not found.papers:
+        if size <= most or not found.papers:
             return found, new
-        room = min(room, HTML_BUDGET) - max(1_000, size - HTML_BUDGET)  # the frame takes its part
+        room -= max(1_000, size - most)  # the frame takes its part
 
 
 def _new_sheet(
@@ -279,7 +293,7 @@ def _new_sheet(
     frame, new = fragments.frame(digest, tuple([given[slot] for slot in READER]), more, day)
     runs = _runs(frame.html, html)
     size = sum([part.size for part in runs if isinstance(part, Run)])
-    return Sheet(subject(digest), runs, _runs(frame.text, text), size, len(papers), about), new
+    return Sheet(subject(digest), runs, _runs(frame.text, text), size, len(papers) + len(titles), about), new
 
 
 def _runs(frame: Form, filled: Mapping[str, list[Lines]]) -> tuple[Run | str, ...]:

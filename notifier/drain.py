@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -28,7 +28,7 @@ from notifier.digest import Letterhead, digest, forget_marks
 from notifier.errors import AddressError, NotifierError, RelayTrouble, StoreError, Unwritable
 from notifier.fragments import Fragments
 from notifier.line import Item, Line
-from notifier.model import Content, Envelope, OutboxId, OutboxState, QueuedMessage, Reply, Written
+from notifier.model import Content, Envelope, OutboxId, OutboxState, QueuedMessage, Reply, Verdict, Written
 from notifier.retry import PERMANENT_REST
 from notifier.store import Store
 from notifier.templates import Templates
@@ -36,6 +36,7 @@ from notifier.templates import Templates
 LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
 CLAIM = 200  # messages claimed at once; as many again may stand in line
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
+SIGNATURES = 2_500  # octets that two signatures may add to a message
 PER_DOMAIN = 5  # messages under way to one recipient domain
 
 
@@ -257,7 +258,8 @@ class _Drain:
     def _written(self, message: QueuedMessage) -> Written:
         """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
         desk = self._desk
-        written = write(digest(message, desk.head), desk.fragments)
+        most = max(1, desk.relay.largest - SIGNATURES * bool(desk.sign)) if desk.relay.largest else 0
+        written = write(digest(message, desk.head), desk.fragments, most)
         if desk.sign is None:
             return written
         octets = bytes(written)
@@ -335,7 +337,10 @@ class _Drain:
 
         envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
         try:
-            reply = self._mine[message.outbox_id] = await desk.relay.offer(envelope, in_doubt)
+            reply = await desk.relay.offer(envelope, in_doubt)
+            if _too_large(message, content, reply, desk.relay) and (shorter := await self._shortened(message)):
+                reply = await desk.relay.offer(replace(envelope, content=shorter), in_doubt)
+            self._mine[message.outbox_id] = reply
         except _WithdrawnError:
             log.withdrawn(message.recipient, message.message_id)
             self._ended(message, None)
@@ -350,6 +355,17 @@ class _Drain:
         settling = desk.store.settling(message.outbox_id, reply, desk.clock(), resend=desk.resend)
         self._settling.add(settling)
         settling.add_done_callback(partial(self._settled, message, reply))
+
+    async def _shortened(self, message: QueuedMessage) -> Content | None:
+        """Compose a message anew for a relay that takes no more octets than it has told us, and keep that."""
+        whole = await self._desk.store.message(message.outbox_id)  # one that was composed before has no papers
+        if whole is None:
+            return None
+        shorter = self._written(whole)
+        if len(shorter) > self._desk.relay.largest:
+            return None
+        await self._desk.store.keep([(message.outbox_id, shorter)], self._desk.owner, self._desk.clock())
+        return shorter
 
     def _settled(self, message: QueuedMessage, reply: Reply, settling: asyncio.Future[OutboxState]) -> None:
         """Go on once an answer is stored; one that could not be is kept, and ends the drain."""
@@ -366,3 +382,9 @@ class _Drain:
         """Wait until what was answered is stored, or could not be."""
         while self._settling:
             await asyncio.wait(self._settling)
+
+
+def _too_large(message: QueuedMessage, content: Content, reply: Reply, relay: Relay) -> bool:
+    """Tell whether a digest was not even offered because of its size; nobody can have it, so it may be another."""
+    unsaid = reply.verdict is Verdict.REFUSED_MESSAGE and reply.code is None
+    return unsaid and 0 < relay.largest < len(content) and message.kind == "digest" and not message.doubts

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from email import message_from_string, policy
 from typing import cast
 
 import pytest
@@ -272,6 +273,40 @@ async def test_a_time_that_a_wrong_clock_set_is_due_now(installation: World) -> 
             far = running.clock() + timedelta(days=400)
             await connection.execute(update(schema.message).values(next_attempt_at=far))
         assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 2}
+
+
+async def test_f068_a_digest_larger_than_the_relay_takes_comes_shorter_with_a_link_to_the_rest(
+    installation: World,
+) -> None:
+    installation.listing("daily", first="owe")
+    titles = [f"A Fictional Paper on Queues of Length {number}" for number in range(40)]
+    installation.pages.put("/daily", text_page(*titles))
+    for reader in READERS[:3]:
+        await installation.subscribe(reader, "*")
+    async with post(size=20_000) as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        async with installation.opened() as running:
+            await poll_due(running)
+            await queue_digests(running.store, running.desk.head, running.clock())
+            assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 3}
+    assert len(server.accepted) == 3
+    for each in server.accepted:
+        mail = message_from_string(each.content, policy=policy.default)
+        html = str(mail.get_body(("html",)).get_content())
+        shown = sum(title in html for title in titles)
+        assert len(each.content) <= 20_000
+        assert 0 < shown < 40
+        assert f"{40 - shown} more" in html
+        assert mail["Subject"].startswith("40 new papers")
+
+
+async def test_f068_a_digest_of_which_nothing_fits_is_held(installation: World) -> None:
+    await queue(installation, READERS[:2])
+    async with post(size=500) as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        async with installation.opened() as running:
+            assert (await drain_outbox(running.desk)).states == {OutboxState.HELD: 2}
+    assert not server.accepted
 
 
 def test_the_index_finds_what_waits() -> None:

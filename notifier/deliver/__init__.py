@@ -47,6 +47,10 @@ class Relay(Protocol):
     def places(self) -> int:
         """How many offers may be under way at once; more of them wait for each other."""
 
+    @property
+    def largest(self) -> int:
+        """How many octets of a message it takes, as far as it said (RFC 1870); 0: it did not, or has no limit."""
+
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; `in_doubt` is awaited right before it can be accepted."""
 

@@ -39,6 +39,11 @@ class MaildirRelay:
         """How many files are worth writing at once."""
         return PLACES
 
+    @property
+    def largest(self) -> int:
+        """Files have no limit."""
+        return 0
+
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; see the package for what comes back."""
         sender = check_envelope(envelope.sender) if envelope.sender else ""

@@ -64,11 +64,17 @@ class SmtpRelay:
             longest_idle=longest_idle,
         )
         self._refused: tuple[float, Unwelcome] | None = None
+        self._largest = 0
 
     @property
     def places(self) -> int:
         """How many offers are served at once; more of them wait for each other."""
         return self._pool.places
+
+    @property
+    def largest(self) -> int:
+        """What the last connection said, octets."""
+        return self._largest
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; see the package for what comes back."""
@@ -111,7 +117,9 @@ class SmtpRelay:
                 self._route, f"{was.reason} (not tried again for {left:.0f} s)", code=was.code, permanent=True
             )
         try:
-            return await connect(self._route, self._context, hello=self._hello, patience=self._command_timeout)
+            found = await connect(self._route, self._context, hello=self._hello, patience=self._command_timeout)
+            self._largest = found.largest
+            return found
         except Unwelcome as found:
             self._refused = now(), found
             raise
