@@ -5,12 +5,35 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs")
+
 
 def own_as_folder(path: Path) -> None:
     """Give a file that root made to the owner of its folder: the service must be able to use it."""
     if os.geteuid() == 0:
         folder = path.parent.stat()
         os.chown(path, folder.st_uid, folder.st_gid)
+
+
+def disk_kind(folder: Path, mounts: Path | None = None) -> str:
+    """Return the type of the file system that a folder is on, as in /proc/self/mountinfo; "" where it is not said."""
+    try:
+        lines = [line.split() for line in (mounts or MOUNTS).read_text().splitlines()]
+    except OSError:
+        return ""
+    # proc(5): the fifth field is the mount point, the type follows the lone dash.
+    kinds = {line[4].replace("\\040", " "): line[line.index("-") + 1] for line in lines if "-" in line}
+    over = [Path(place) for place in kinds if folder.resolve().is_relative_to(place)]
+    return kinds[str(max(over, key=lambda place: len(place.parts)))] if over else ""
+
+
+def network_trouble(folder: Path, kind: str) -> str:
+    """Return why no database of SQLite may be in a folder on a file system of this type; "" when it may."""
+    if not kind.startswith(NETWORK):
+        return ""
+    remedy = "use a disk of this machine, or PostgreSQL"
+    return f"{folder} is on a network ({kind}): SQLite's locks do not hold there; {remedy}"
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o644) -> bool:

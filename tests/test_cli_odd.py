@@ -89,7 +89,7 @@ async def test_a_postgresql_that_cannot_be_reached_is_no_damaged_file(installati
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-async def test_another_user_is_told_whose_the_database_is(installation: World) -> None:
+async def test_f077_another_user_is_told_whose_the_database_is(installation: World) -> None:
     await seen(installation)
     home = installation.folder
     for folder in (home, *home.parents):

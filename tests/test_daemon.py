@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from notifier import files
 from tests.servers.smtp import post
 from tests.world import World, text_page
 
@@ -184,3 +185,15 @@ async def test_f073_another_program_that_holds_the_database_is_waited_for(instal
         polls, _ = await running
     assert [poll.new for poll in polls] == [1]
     assert len(installation.mails(READER)) == 1
+
+
+async def test_f076_a_start_on_a_network_disk_is_warned_of(
+    installation: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mounts = installation.folder / "mountinfo"
+    mounts.write_text(f"40 22 0:44 / {installation.folder.resolve()} rw - nfs4 files.example:/home rw\n")
+    monkeypatch.setattr(files, "MOUNTS", mounts)
+    with caplog.at_level("ERROR"):
+        async with installation.opened():
+            pass
+    assert "is on a network (nfs4): SQLite's locks do not hold there" in caplog.text

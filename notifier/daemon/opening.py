@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from notifier import __version__, log
 from notifier.config import Config, sender_parts
@@ -23,6 +24,7 @@ from notifier.digest import Letterhead
 from notifier.drain import store_what_was_left
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
+from notifier.files import disk_kind, network_trouble
 from notifier.fragments import Fragments
 from notifier.hub import Hub
 from notifier.intake import Intake, Queries
@@ -112,6 +114,10 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
     spare_memory()
     async with contextlib.AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(config.database_url, hold=True))
+        if config.database_url.startswith("sqlite:"):
+            folder = Path(store.place).parent
+            if trouble := network_trouble(folder, disk_kind(folder)):
+                log.trouble("disk", trouble)
         ours = await shared(store)
         clock = clock or ours
         fetching = await stack.enter_async_context(client(config.contact, __version__, hosts=store, clock=clock))

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from notifier.doctor.finding import Finding, green, red, yellow
 from notifier.errors import StoreError
+from notifier.files import disk_kind, network_trouble
 from notifier.store import backup
 
 UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 LITTLE, TOO_LITTLE = 1_000_000_000, 100_000_000  # bytes left on a disk
 FEW, TOO_FEW = 10_000, 500  # inodes
-NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs")
 OLD_ZONES = timedelta(days=730)
 
 
@@ -60,21 +60,13 @@ def space(folder: Path) -> Finding:
     return green("disk", words)
 
 
-def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> Finding | None:
+def filesystem(folder: Path, mounts: Path | None = None) -> Finding | None:
     """Examine whether the database is on a disk of this machine; None where that cannot be seen."""
-    try:
-        lines = [line.split() for line in mounts.read_text().splitlines()]
-    except OSError:
+    kind = disk_kind(folder, mounts)
+    if not kind:
         return None
-    # proc(5): the fifth field is the mount point, the type follows the lone dash.
-    kinds = {line[4].replace("\\040", " "): line[line.index("-") + 1] for line in lines if "-" in line}
-    over = [Path(place) for place in kinds if folder.resolve().is_relative_to(place)]
-    if not over:
-        return None
-    kind = kinds[str(max(over, key=lambda place: len(place.parts)))]
-    if kind.startswith(NETWORK):
-        return red("disk", f"{folder} is on a network ({kind}): SQLite's locks do not hold there; use a disk of this "
-                           "machine, or PostgreSQL")  # fmt: skip
+    if trouble := network_trouble(folder, kind):
+        return red("disk", trouble)
     return green("disk", f"{folder} is on a disk of this machine ({kind})")
 
 
