@@ -199,6 +199,8 @@ class Counted:
             self.stop.set()
         return reply
 
+    async def narrow(self, places: int) -> None: ...
+
     async def close(self) -> None:
         """Take leave."""
         await self.relay.close()

@@ -1,7 +1,7 @@
 """Scaling: what PostgreSQL and more workers cost and bring, beside SQLite and one process, on this machine.
 
     python benchmarks/scaling.py path [MESSAGES]       claim to settle, one process: PostgreSQL beside SQLite
-    python benchmarks/scaling.py workers [MESSAGES]    1, 2, 4, 8 `notifier worker`s: messages a second, whose time
+    python benchmarks/scaling.py workers [MESSAGES [COUNT ...]]  1, 2, 4, 8 `notifier worker`s: messages a second, whose time
     python benchmarks/scaling.py jobs                  the cost of a job beside that of the 500 messages it sends
     python benchmarks/scaling.py seen [PAPERS [KEYS]]  which of a page's keys were seen, PostgreSQL beside SQLite
     python benchmarks/scaling.py match [QUERIES]       one batch against shards, and storing the hits
@@ -20,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,8 @@ from tests.servers.postgres import Cluster, cluster
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
+COUNTED = """SELECT xact_commit, wal_sync FROM pg_stat_database, pg_stat_wal WHERE datname = current_database()"""
+SETTLED = 3.0  # seconds that a worker takes at most from its first sign of life until it asks for jobs
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -123,11 +125,17 @@ def compare_paths(postgres: Cluster, folder: Path, messages: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Processor seconds by who spent them."""
+    """Processor seconds by who spent them, and what they did meanwhile."""
 
     workers: float
     postgres: float
     relay: float
+    commits: int = 0  # of PostgreSQL
+    syncs: int = 0  # of its log to the disk
+
+    def __sub__(self, before: Spent) -> Spent:
+        mine, other = astuple(self), astuple(before)
+        return Spent(*(now - then for now, then in zip(mine, other, strict=True)))
 
 
 def spent(workers: Sequence[subprocess.Popen[bytes]], postgres: Cluster) -> Spent:
@@ -158,12 +166,13 @@ def _seconds(process: int) -> float:
     return sum(map(int, words[11:15])) / TICKS
 
 
-def workers(postgres: Cluster, folder: Path, messages: int) -> None:
-    """Print the rate for each number of workers, from the first message that is sent to the last."""
-    print(f"{'workers':>8}{'sent/s':>10}{'busy cores: workers':>22}{'postgresql':>12}{'relay':>8}")
-    for count in (1, 2, 4, 8):
+def workers(postgres: Cluster, folder: Path, messages: int, *counts: int) -> None:
+    """Print the rate for each number of workers, and what a message costs: from the first tenth sent to the last."""
+    print(f"{'':>8}{'':>10}{'ms of a processor a message':>36}{'a message':>22}")
+    print(f"{'workers':>8}{'sent/s':>10}{'workers':>12}{'postgresql':>12}{'relay':>12}{'commits':>12}{'syncs':>10}")
+    for count in counts or (1, 2, 4, 8):
         url = postgres.database()
-        asyncio.run(_filled(url, messages))
+        asyncio.run(_queued(url, messages))
         with sink(0) as port:
             config = folder / "config.toml"
             config.write_text(
@@ -174,13 +183,19 @@ def workers(postgres: Cluster, folder: Path, messages: int) -> None:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             running = [subprocess.Popen(command, **quiet) for _ in range(count)]  # type: ignore[call-overload]
             try:
-                rate, used, seconds = asyncio.run(_watched(url, messages, partial(spent, running, postgres)))
+                (first, began, before), (last, ended, after) = asyncio.run(
+                    _watched(url, messages, count, partial(spent, running, postgres))
+                )
             finally:
                 for each in running:
                     each.kill()
                     each.wait()
-        busy = f"{used.workers / seconds:22.2f}{used.postgres / seconds:12.2f}{used.relay / seconds:8.2f}"
-        print(f"{count:8}{rate:10,.0f}{busy}", flush=True)
+        used, sent = after - before, last - first
+        cost = "".join(f"{seconds * 1000 / sent:12.2f}" for seconds in (used.workers, used.postgres, used.relay))
+        print(
+            f"{count:8}{sent / (ended - began):10,.0f}{cost}{used.commits / sent:12.2f}{used.syncs / sent:10.2f}",
+            flush=True,
+        )
 
 
 async def _filled(url: str, messages: int) -> None:
@@ -189,22 +204,39 @@ async def _filled(url: str, messages: int) -> None:
         await fill(store, messages)
 
 
-async def _watched(url: str, messages: int, look) -> tuple[float, Spent, float]:  # type: ignore[no-untyped-def]
-    """Wait until all is sent; measured from a tenth of it to nine tenths, when every worker is up."""
-    marks: list[tuple[float, int, Spent]] = []
+async def _queued(url: str, messages: int) -> None:
+    """Fill a database and queue everything; nothing leaves yet."""
     async with open_store(url) as store:
-        while True:
-            async with store._database.read() as connection:
-                sent = await connection.scalar(text("SELECT count(*) FROM message WHERE state = 'sent'")) or 0
-            if sent >= messages / 10 and not marks:
-                marks.append((time.perf_counter(), sent, look()))
-            if sent >= messages * 9 / 10:
-                marks.append((time.perf_counter(), sent, look()))
-                break
+        await fill(store, messages)
+        head = Letterhead(
+            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
+        )
+        await queue_digests(store, head, NOW)
+        async with store._database.write() as connection:
+            await connection.execute(insert(schema.setting).values(key="hold", value="until every worker is up"))
+
+
+Mark = tuple[int, float, Spent]  # messages sent, the time, and what was spent by then
+
+
+async def _watched(url: str, messages: int, workers: int, look: Callable[[], Spent]) -> tuple[Mark, Mark]:
+    """Let the mail leave once all workers are up; return the marks of a tenth of it and of nine tenths."""
+    marks: list[Mark] = []
+    async with open_store(url) as store:
+        while len(await store.workers()) < workers:  # noqa: ASYNC110  other processes
             await asyncio.sleep(0.2)
-    (began, first, before), (ended, last, after) = marks
-    used = Spent(after.workers - before.workers, after.postgres - before.postgres, after.relay - before.relay)
-    return (last - first) / (ended - began), used, ended - began
+        await asyncio.sleep(SETTLED)
+        await store.release_mail()
+        for part in (messages / 10, messages * 9 / 10):
+            while True:
+                async with store._database.read() as connection:
+                    sent = await connection.scalar(text("SELECT count(*) FROM message WHERE state = 'sent'")) or 0
+                    commits, syncs = (await connection.execute(text(COUNTED))).one()
+                if sent >= part:
+                    break
+                await asyncio.sleep(0.2)
+            marks.append((sent, time.perf_counter(), replace(look(), commits=commits, syncs=syncs)))
+    return marks[0], marks[1]
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------

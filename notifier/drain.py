@@ -80,6 +80,7 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     """Offer messages whose time has come, once each, `most` at most; `stop` ends it when those under way are settled.
 
     The processes of one database share the places at the relay; a drain that gets none does nothing, and says `more`.
+    One after which messages wait keeps its places for the next: whoever does not go on calls `leave`.
     """
     now = desk.clock()
     await store_what_was_left(desk, now)
@@ -88,18 +89,29 @@ async def drain_outbox(desk: Desk, stop: asyncio.Event | None = None, most: int 
     if rest is not None and now < rest.until <= now + PERMANENT_REST:
         return Drained(states=Counter(), paused_until=rest.until)
     places = await desk.store.take_places(desk.owner, desk.relay_name, desk.relay.places)
+    await desk.relay.narrow(places)  # there may have been more; those are others' now
     if not places:
         return Drained(states=Counter(), more=True)
     drain = _Drain(desk, stop or asyncio.Event(), rests=rest is not None, places=places, most=most)
     try:
         await drain.run()
-    finally:
-        with contextlib.suppress(Exception):  # they lapse by themselves; what ended the drain says more
-            await desk.store.give_places(desk.owner)
+    except BaseException:
+        await leave(desk)
+        raise
     if not drain.more:  # what the next mails are made of is not in it, and it is a tenth of the program
+        await leave(desk)
         desk.fragments.forget()
         forget_marks()
     return Drained(states=drain.states, paused_until=drain.paused_until, more=drain.more)
+
+
+async def leave(desk: Desk) -> None:
+    """Give the places at the relay back to the other processes of the database, and their connections up before."""
+    if not desk.store.is_shared:
+        return
+    with contextlib.suppress(Exception):  # they lapse by themselves; what ended the drain says more
+        await desk.relay.close()
+        await desk.store.give_places(desk.owner)
 
 
 async def store_what_was_left(desk: Desk, now: datetime) -> None:

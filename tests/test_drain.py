@@ -90,6 +90,8 @@ async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_an
             await in_doubt()
             return Reply(Verdict.SENT, 250, "ok")
 
+        async def narrow(self, places: int) -> None: ...
+
         async def close(self) -> None:
             return
 
@@ -147,6 +149,8 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
                 marked.set()
                 await asyncio.wait([await beside])
             return Reply(Verdict.SENT, 250, "ok")
+
+        async def narrow(self, places: int) -> None: ...
 
         async def close(self) -> None:
             return

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from notifier import pipeline
 from notifier.daemon.steps import once, poll_due
+from notifier.drain import drain_outbox, leave
 from notifier.model import Cadence, DigestClock, OutboxState, Quiet, Reply, Verdict, Versions, Wish
 from notifier.pipeline import queue_digests
 from notifier.store.jobs import Call
@@ -132,13 +135,53 @@ async def test_g9_a_host_is_asked_by_one_process_at_a_time(shared: World) -> Non
 
 async def test_the_places_at_the_relay_are_shared_by_all_processes(shared: World) -> None:
     async with shared.opened() as one, shared.opened() as two:
-        assert await one.store.take_places("one", "smtp://relay", 4) == 4
-        assert await two.store.take_places("two", "smtp://relay", 4) == 0
-        assert await one.store.take_places("one", "smtp://relay", 4) == 2
-        assert await two.store.take_places("two", "smtp://relay", 4) == 2
-        assert await two.store.take_places("two", "smtp://another", 4) == 4
+        assert await one.store.take_places("one", "smtp://relay", 40) == 40
+        assert await two.store.take_places("two", "smtp://relay", 40) == 0
+        assert await one.store.take_places("one", "smtp://relay", 40) == 20
+        assert await two.store.take_places("two", "smtp://relay", 40) == 20
+        assert await two.store.take_places("two", "smtp://another", 40) == 40
         await two.store.give_places("two")
-        assert await one.store.take_places("one", "smtp://relay", 4) == 4
+        assert await one.store.take_places("one", "smtp://relay", 40) == 40
+
+
+async def test_a_process_is_given_ten_places_or_none_where_there_are_so_many(shared: World) -> None:
+    async with shared.opened() as running:
+        store = running.store
+        for name in ("one", "two", "three"):
+            await store.take_places(name, "smtp://relay", 25)
+        shares = [await store.take_places(name, "smtp://relay", 25) for name in ("one", "two", "three")]
+        assert shares == [13, 12, 0]
+        await store.sign_off("one")
+        assert await store.take_places("three", "smtp://relay", 25) == 13
+        for name in ("four", "five"):
+            await store.take_places(name, "smtp://small", 4)
+        assert [await store.take_places(name, "smtp://small", 4) for name in ("four", "five")] == [4, 0]
+
+
+async def test_what_a_process_gives_back_it_has_no_connection_for_any_more(shared: World) -> None:
+    async with post() as server:
+        shared.relay, shared.mail = f"smtp://127.0.0.1:{server.port}", 'starttls = "never"\nconnections = 20\n'
+        shared.listing("daily", first="owe")
+        shared.pages.put("/daily", text_page("A Fictional Paper on Politeness"))
+        await subscribe_all(shared, [f"reader{n}@domain{n}.example.org" for n in range(100)])
+        async with shared.opened() as one, shared.opened() as two:
+            await pipeline.poll(shared.config.listings[0], one.intake, one.clock())
+            await queue_digests(one.store, one.desk.head, one.clock())
+            first, second = replace(one.desk, owner="one"), replace(two.desk, owner="two")
+
+            def open_() -> int:
+                return server.connections - server.count("QUIT")
+
+            assert (await drain_outbox(first, most=60)).more
+            assert open_() > 10
+            assert (await drain_outbox(second)).states == {}
+            assert (await drain_outbox(first, most=20)).more
+            assert open_() <= 10
+            assert not (await drain_outbox(second)).more
+            assert open_() <= 10
+            await leave(first)
+            assert open_() == 0
+            assert len(server.accepted) == 100
 
 
 async def test_the_rate_of_a_domain_holds_over_two_claims_at_the_same_time(shared: World) -> None:

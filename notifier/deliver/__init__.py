@@ -54,6 +54,9 @@ class Relay(Protocol):
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         """Offer a message once; `in_doubt` is awaited right before it can be accepted."""
 
+    async def narrow(self, places: int) -> None:
+        """Take leave of the relay where more than so many connections are open and unused."""
+
     async def close(self) -> None:
         """Take leave of the relay; never raises for what the relay does."""
 

@@ -69,6 +69,9 @@ class MaildirRelay:
             )
         return Reply(Verdict.SENT, 250, f"filed as {name}")
 
+    async def narrow(self, places: int) -> None:
+        """Do nothing: nothing is kept open."""
+
     async def close(self) -> None:
         """Do nothing: no file is held open."""
 

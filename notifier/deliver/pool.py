@@ -72,6 +72,14 @@ class Pool:
             self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._longest_idle, self._swept)
             self._next()
 
+    async def narrow(self, places: int) -> None:
+        """Leave idle connections politely, those unused for longest first, while there are more than `places`."""
+        over = self._count - len(self._leaving) - places
+        for connection in self._idle[: max(0, over)]:
+            self._idle.remove(connection)
+            self._leave(connection)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
     async def close(self) -> None:
         """Leave every connection politely, those in use as soon as they are given back."""
         self._closing = True

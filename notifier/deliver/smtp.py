@@ -96,6 +96,10 @@ class SmtpRelay:
             except Stale:
                 continue
 
+    async def narrow(self, places: int) -> None:
+        """Say QUIT on unused connections, until no more than so many are open."""
+        await self._pool.narrow(places)
+
     async def close(self) -> None:
         """Say QUIT to everybody, after the offers that are under way."""
         await self._pool.close()

@@ -19,7 +19,7 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -30,7 +30,9 @@ from sqlalchemy import (
     JSON,
     Column,
     ColumnElement,
+    Executable,
     Insert,
+    Row,
     Table,
     Text,
     any_,
@@ -142,6 +144,15 @@ class Database:
                     raise self._explained(trouble) from None
         async with self.write(alone=alone) if writes else self.read() as connection:
             return await work(connection)
+
+    async def once(self, statement: Executable, given: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Return the rows of one statement that is a transaction by itself: one round trip to PostgreSQL."""
+        try:
+            async with self._engine.connect() as plain:
+                connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
+                return (await connection.execute(statement, given)).all()
+        except DBAPIError as trouble:
+            raise self._explained(trouble) from None
 
     def _explained(self, trouble: DBAPIError) -> Exception:
         """Return what is raised instead of a database's error: what it means, where that is known."""

@@ -33,6 +33,7 @@ from notifier.store.lines import keep_lines, shared
 from notifier.store.score import STALE_AFTER, went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.sqlite import instant, plain, plain_rows
+from notifier.store.stroke import stroke
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
 from notifier.store.workers import SILENT
@@ -157,12 +158,31 @@ class Outbox:
         marks = [each for each in requests if isinstance(each, _Mark)]
         answers = [each for each in requests if isinstance(each, _Answer)]
         plain = all(each.reply.verdict is Verdict.SENT for each in answers)
+        if plain and not self._database.is_sqlite:
+            return await self._stroke(requests, marks, answers)
 
         async def apply(connection: AsyncConnection) -> tuple[set[int], dict[int, OutboxState]]:
             return await _mark(connection, marks), await _settle_all(connection, answers)
 
         marked, settled = await self._database.transact(apply, alone=not plain)
         return [each.outbox_id in marked if isinstance(each, _Mark) else settled[each.outbox_id] for each in requests]
+
+    async def _stroke(
+        self, requests: Sequence[_Mark | _Answer], marks: Sequence[_Mark], answers: Sequence[_Answer]
+    ) -> list[bool | OutboxState]:
+        """Do marks and "sent" in one statement; answer each. What was not ours any more is what it is."""
+        done = await stroke(
+            self._database,
+            {each.outbox_id: (each.owner, each.lease_until) for each in marks},
+            {each.outbox_id: (each.reply.code, each.reply.text[:LONGEST_REPLY], each.now) for each in answers},
+        )
+        states: dict[int, OutboxState] = dict.fromkeys((each.outbox_id for each in answers), OutboxState.SENT)
+        if lost := [number for number in states if number not in done]:
+            states |= dict.fromkeys(lost, OutboxState.FAILED)  # erased meanwhile, its reader with it
+            async with self._database.read() as connection:
+                found = select(schema.message.c.id, schema.message.c.state).where(schema.message.c.id.in_(lost))
+                states |= {row.id: OutboxState(row.state) for row in await connection.execute(found)}
+        return [each.outbox_id in done if isinstance(each, _Mark) else states[each.outbox_id] for each in requests]
 
     async def release(self, outbox_ids: Sequence[OutboxId], owner: str) -> None:
         """Give claimed messages back unharmed: they were not offered."""

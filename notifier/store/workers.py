@@ -23,6 +23,10 @@ BEAT = timedelta(seconds=10)  # between two signs of life
 LAPSE = timedelta(seconds=40)  # of silence
 FORGOTTEN = timedelta(days=1)  # a worker that is listed no more
 
+LEAST = (
+    10  # places at the relay that a worker is given, if there are so many: fewer share a commit among fewer messages
+)
+
 JOBS = "jobs"  # the setting that holds the version of the engine's tables
 
 NOW = func.clock_timestamp()
@@ -48,6 +52,11 @@ class Workers:
 
     _database: Database
     _jobs: Jobs
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may send from this database, too."""
+        return not self._database.is_sqlite
 
     async def beat(self, owner: str, roles: str) -> None:
         """Say that a worker lives."""
@@ -117,7 +126,8 @@ class Workers:
     async def take_places(self, owner: str, relay: str, most: int) -> int:
         """Take a fair share of the `most` connections that all workers together may hold to a relay; it may be none.
 
-        What the others hold is not taken from them: they give back what is over their share when they next ask.
+        It is LEAST at least, so that some may have to wait. What the others hold is not taken from them: they give back
+        what is over their share when they next ask.
         """
         if self._database.is_sqlite:
             return most
@@ -129,7 +139,10 @@ class Workers:
             )
             held = await connection.execute(select(table.c.owner, table.c.places).where(table.c.relay == relay, _ALIVE))
             others = [row.places for row in held if row.owner != owner]
-            share = max(0, min(-(-most // (len(others) + 1)), most - sum(others)))
+            least = min(LEAST, most)
+            sharers = min(len(others) + 1, most // least)
+            share = min(-(-most // sharers), most - sum(others))
+            share = share if share >= least else 0
             await connection.execute(update(table).where(table.c.owner == owner).values(places=share))
         return int(share)
 

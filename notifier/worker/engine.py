@@ -28,6 +28,7 @@ from notifier.daemon.run import Part
 from notifier.daemon.site import STOP_GRACE
 from notifier.daemon.steps import Step
 from notifier.daemon.trouble import look_for_trouble
+from notifier.drain import leave
 from notifier.errors import StoreError
 from notifier.fetch import host_of
 from notifier.intake import Queries, match_shard
@@ -44,6 +45,7 @@ ASK = 5.0  # seconds between two looks for jobs by who is not woken
 CONNECTIONS = 4  # of the engine to the database
 KEPT_SHARDS = 20  # runs of queries that one process keeps ready
 LONGEST = timedelta(minutes=25)  # that a job may take, as any step
+SENDING = timedelta(minutes=5)  # after which a job begins no other batch: its worker is seen to be alive, and to end
 EVERY_5_S, DAILY = "* * * * * */5", "17 3 * * *"
 # Spans at which a tick can come, by the pattern for it.
 SPANS = {
@@ -205,14 +207,24 @@ class Engine:
             await running.store.call_senders(running.clock())
 
     async def _send(self) -> None:
-        """Send some messages, whichever are next; call for more while there are."""
+        """Send some messages, whichever are next, and then some more while there are, for as long as a job may take."""
         running = self._running
         if await running.store.mail_held() is not None:  # a person looks first: see `notifier release`
             return
-        drained = await pipeline.drain_outbox(running.desk, self._stop, BATCH)
-        if drained.more and drained.states and not self._stop.is_set():
-            again = Call(queue="send", task="send", key=f"send {running.desk.owner}")
-            await running.store.call_workers([again])
+        ends_at = asyncio.get_running_loop().time() + SENDING.total_seconds()
+        try:
+            while True:
+                drained = await pipeline.drain_outbox(running.desk, self._stop, BATCH)
+                if not (drained.more and drained.states) or self._stop.is_set():
+                    return
+                if await running.store.mail_held() is not None:
+                    return
+                if asyncio.get_running_loop().time() > ends_at:
+                    again = Call(queue="send", task="send", key=f"send {running.desk.owner}")
+                    await running.store.call_workers([again])
+                    return
+        finally:
+            await leave(running.desk)
 
     async def _bounces(self) -> None:
         await daemon.until_told(self._stop, daemon.take_in(self._running))
