@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.offers import mail, server
+from tests.servers.pgbouncer import Bouncer, bouncer, installed
 from tests.servers.postgres import Cluster, cluster
 from tests.visit import told
 from tests.world import World, world
@@ -64,6 +65,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = ["sqlite"] if metafunc.config.getoption("--sqlite-only") else ["sqlite", "postgresql"]
         if metafunc.definition.get_closest_marker("only_sqlite"):
             chosen = ["sqlite"]
+        if metafunc.definition.get_closest_marker("pgbouncer") and "postgresql" in chosen:
+            chosen.append("through-pgbouncer")
         metafunc.parametrize("database", chosen, indirect=True)
 
 
@@ -74,11 +77,23 @@ def postgres() -> Iterator[Cluster]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Cluster) -> Iterator[Bouncer]:
+    """A PgBouncer before that PostgreSQL, in transaction mode; left out where it is not installed, but not by CI."""
+    if not installed() and os.environ.get("CI") != "true":
+        pytest.skip("PgBouncer is not installed: apt-get install pgbouncer")
+    with bouncer(postgres) as running:
+        yield running
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database that nobody used before: SQLite, or what `both_databases` asks for."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return f"sqlite:///{tmp_path}/notifier.db"
+    if request.param == "through-pgbouncer":
+        behind: Bouncer = request.getfixturevalue("pgbouncer")
+        return behind.database()
     fresh: Cluster = request.getfixturevalue("postgres")
     return fresh.database()
 

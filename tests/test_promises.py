@@ -306,8 +306,6 @@ class Stumbling:
             raise RuntimeError("a bug")
         return await self.relay.offer(envelope, in_doubt)
 
-    async def narrow(self, places: int) -> None: ...
-
     async def close(self) -> None:
         await self.relay.close()
 

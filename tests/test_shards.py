@@ -16,7 +16,7 @@ from notifier.pipeline import queue_digests
 from notifier.store import schema, shards
 from tests.world import World, text_page
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.pgbouncer]
 
 QUERIES = ("graphs", "forests", '"random forests"', "paper -graphs", "title:graphs OR forests")
 FIRST = ("A Fictional Paper on Graphs", "A Fictional Paper on Random Forests")

@@ -44,7 +44,7 @@ from notifier.store.schema import metadata
 from notifier.store.turns import _DOMAINS
 from notifier.templates import Templates
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.pgbouncer]
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 LEASE = timedelta(minutes=5)

@@ -8,6 +8,7 @@ while read -r program packages; do
 done <<PROGRAMS
 chromium chromium fonts-dejavu-core
 pg_ctl postgresql
+pgbouncer pgbouncer
 postfix postfix
 dovecot dovecot-imapd dovecot-lmtpd
 npm npm
