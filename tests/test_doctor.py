@@ -27,6 +27,7 @@ WELL = {
     "example.org TXT": ['"v=spf1 mx include:relay.example.net -all"'],
     "papers._domainkey.example.org TXT": [f'"{KEY[:20]}" "{KEY[20:]}"'],
     "_dmarc.example.org TXT": ['"v=DMARC1; p=quarantine; rua=mailto:dmarc@example.org"'],
+    "example.org MX": ["10 mx.example.org."],
     "mail.example.net A": ["192.0.2.25"],
     "25.2.0.192.in-addr.arpa PTR": ["mail.example.net."],
 }
@@ -73,7 +74,7 @@ async def looked_up(records: Mapping[str, list[str]]) -> dict[str, Finding]:
 async def test_a_domain_with_all_its_records_is_green() -> None:
     found = await looked_up(WELL)
     assert {subject: each.level for subject, each in found.items()} == dict.fromkeys(
-        ["spf", "dkim", "dmarc", "ptr"], Level.GREEN
+        ["spf", "dkim", "dmarc", "ptr", "sender"], Level.GREEN
     )
 
 
@@ -92,9 +93,11 @@ async def test_a_domain_with_all_its_records_is_green() -> None:
         ("_dmarc.example.org TXT", [], "dmarc", Level.RED, "is not there"),
         ("25.2.0.192.in-addr.arpa PTR", ["elsewhere.example.com."], "ptr", Level.YELLOW, "no name that leads back"),
         ("mail.example.net A", [], "ptr", Level.RED, "has no address"),
+        ("example.org MX", [], "sender", Level.RED, "takes no mail, or is not there"),
+        ("example.org MX", ["0 ."], "sender", Level.RED, "takes no mail, or is not there"),
     ],
 )  # fmt: skip
-async def test_a_record_that_is_wrong_is_named(
+async def test_f129_a_record_that_is_wrong_is_named(
     name: str, values: list[str], subject: str, level: Level, words: str
 ) -> None:
     found = await looked_up({**WELL, name: values})

@@ -40,6 +40,7 @@ async def names(
             *[await _dkim(asking, domain, selector) for selector in selectors],
             await _dmarc(asking, domain),
             *([await _ptr(asking, relay)] if relay else []),
+            await _reached(asking, domain),
         ]
         return found if relay else [_later(each) for each in found]
     except (dns.exception.DNSException, OSError) as trouble:
@@ -107,6 +108,17 @@ async def _ptr(asking: dns.asyncresolver.Resolver, host: str) -> Finding:
             return yellow("ptr", f"{address} of the relay {host} has no name that leads back to it; a provider's relay "
                                  "may send from another address")  # fmt: skip
     return green("ptr", f"the relay {host}: every address has a name that leads back")
+
+
+async def _reached(asking: dns.asyncresolver.Resolver, domain: str) -> Finding:
+    """Examine whether mail can be sent back to the domain of the sender (RFC 5321 5.1, RFC 7505)."""
+    exchangers = [value.split()[1:] for value in await _values(asking, domain, "MX")]  # [] is the root: no mail
+    if exchangers and all(exchangers):
+        return green("sender", f"mail to {domain} goes to {exchangers[0][0]}")
+    if not exchangers and (await _values(asking, domain, "A") or await _values(asking, domain, "AAAA")):
+        return green("sender", f"mail to {domain} goes to its own address")
+    why = "receivers refuse what comes from it, and no bounce can come back"
+    return red("sender", f"{domain} takes no mail, or is not there: {why}; give it an MX record, or send from another")
 
 
 def _later(finding: Finding) -> Finding:
