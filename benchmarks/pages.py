@@ -82,7 +82,7 @@ async def fill(file: Path, papers: int, subscriptions: int) -> list[str]:
     queries = sorted({canonical(parse(written(each))) for each in make_queries(words, QUERIES)})
     tokens = [secrets.token_hex(20) for _ in range(subscriptions)]
     with sqlite3.connect(file) as database:
-        database.executemany("INSERT INTO query (canonical) VALUES (?)", [(text,) for text in queries])
+        database.executemany("INSERT INTO query (canonical, turned) VALUES (?, 0)", [(text,) for text in queries])
         database.executemany(
             "INSERT INTO subscriber (email, token, state, since, health, bounce_score, feed) "
             f"VALUES (?, ?, 'confirmed', '{str(now)[:19]}', '', 0.0, lower(hex(randomblob(20))))",

@@ -64,7 +64,7 @@ async def prepare(file: Path, texts: list[str]) -> None:
     async with open_store(f"sqlite:///{file}"):
         pass
     with sqlite3.connect(file) as database:
-        database.executemany("INSERT INTO query (id, canonical) VALUES (?, ?)", enumerate(texts, start=1))
+        database.executemany("INSERT INTO query (id, canonical, turned) VALUES (?, ?, 0)", enumerate(texts, start=1))
     database.close()
 
 
