@@ -93,14 +93,14 @@ async def fill(store: Store, readers: int) -> None:
             )  # fmt: skip
             columns = (
                 "subscriber_id", "query_id", "label", "cadence", "at", "weekday", "timezone", "versions", "quiet",
-                "began", "cursor", "active", "origin", "feed",
+                "began", "cursor", "active", "origin", "feed", "feed_name",
             )  # fmt: skip
             rest = ("graph", "immediate", "08:00:00.000000", 0, "UTC", "new", "nothing", 1, 1, 1, "cli")
             await execute_rows(
                 connection,
                 insert(schema.subscription),
                 columns,
-                [(n + 1, n % QUERIES + 1, *rest, f"s{n:039x}") for n in some],
+                [(n + 1, n % QUERIES + 1, *rest, f"s{n:039x}", f"n{n:039x}") for n in some],
             )
 
 
