@@ -80,7 +80,7 @@ async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_an
     stop, offered = asyncio.Event(), 0
 
     class OnePlace:
-        places = 1
+        places, largest = 1, 0
 
         async def offer(self, _envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
             nonlocal offered
@@ -134,7 +134,7 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
     beside: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
 
     class TwoPlaces:
-        places = 2
+        places, largest = 2, 0
 
         async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
             offered.append(envelope.recipient)

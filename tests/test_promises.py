@@ -299,7 +299,7 @@ class Stumbling:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
-        self.places = relay.places
+        self.places, self.largest = relay.places, relay.largest
 
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         if envelope.recipient == READER:

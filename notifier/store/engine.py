@@ -19,6 +19,7 @@ import asyncio
 import fcntl
 import os
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import wraps
@@ -153,6 +154,14 @@ class Database:
                 return (await connection.execute(statement, given)).all()
         except DBAPIError as trouble:
             raise self._explained(trouble) from None
+
+    async def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do `work` in one writing transaction of SQLite, with the driver's own connection; raising undoes it."""
+        async with self._writer:
+            try:
+                return await self._threads[True].change(work)
+            except DBAPIError as trouble:
+                raise self._explained(trouble) from None
 
     def _explained(self, trouble: DBAPIError) -> Exception:
         """Return what is raised instead of a database's error: what it means, where that is known."""

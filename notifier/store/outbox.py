@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from notifier.store.engine import Database, again, chunks
 from notifier.store.lines import keep_lines, shared
 from notifier.store.score import STALE_AFTER, went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
-from notifier.store.sqlite import instant, plain, plain_rows
+from notifier.store.sqlite import instant
 from notifier.store.stroke import stroke
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
@@ -63,6 +64,10 @@ class _Answer:
     reply: Reply
     now: datetime
     resend: bool
+
+
+class _Uncommon(Exception):
+    """Something is not as it is for nearly every message: each is looked at more closely."""
 
 
 class Outbox:
@@ -164,6 +169,12 @@ class Outbox:
         async def apply(connection: AsyncConnection) -> tuple[set[int], dict[int, OutboxState]]:
             return await _mark(connection, marks), await _settle_all(connection, answers)
 
+        try:
+            if plain and self._database.is_sqlite:
+                marked = await self._database.change(lambda database: _common(database, marks, answers))
+                return [each.outbox_id in marked if isinstance(each, _Mark) else OutboxState.SENT for each in requests]
+        except _Uncommon:
+            pass
         marked, settled = await self._database.transact(apply, alone=not plain)
         return [each.outbox_id in marked if isinstance(each, _Mark) else settled[each.outbox_id] for each in requests]
 
@@ -321,9 +332,9 @@ MARK = """UPDATE message SET state = 'in-doubt', lease_until = coalesce(?, lease
 OPEN = "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('claimed', 'in-doubt')"
 SENT = """UPDATE message SET state = 'sent', attempts = attempts + 1, crashes = 0, owner = NULL, lease_until = NULL,
     code = ?, reply = ?, settled_at = ? WHERE id = ?"""
-FORGOTTEN = "DELETE FROM content WHERE message_id = ?"
+FORGOTTEN = "DELETE FROM content WHERE message_id IN (SELECT value FROM json_each(?))"
 WELL = """UPDATE subscriber SET bounce_score = 0.0, bounced_at = NULL, health = ''
-    WHERE id = (SELECT subscriber_id FROM message WHERE id = ?) AND state = 'confirmed'
+    WHERE id IN (SELECT m.subscriber_id FROM json_each(?) j JOIN message m ON m.id = j.value) AND state = 'confirmed'
     AND (bounced_at IS NULL OR bounced_at < ?) AND (health <> '' OR bounce_score <> 0)"""
 
 # The statements of every message that is sent, made once: making them costs more than their execution.
@@ -358,11 +369,8 @@ async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]
     for owner in {mark.owner for mark in marks}:
         ids = [mark.outbox_id for mark in marks if mark.owner == owner]
         until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
-        if connection.dialect.name == "sqlite":
-            marked |= {row[0] for row in plain(connection, MARK, until and instant(until), json.dumps(ids), owner)}
-        else:
-            moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
-            marked |= set(moved.scalars())
+        moved = await connection.execute(_MARKED, {"ids": ids, "mine": owner, "until": until})
+        marked |= set(moved.scalars())
     return marked
 
 
@@ -370,13 +378,9 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
     """Settle messages; return their states. Those that were sent, nearly all, at once."""
     if not answers:
         return {}
-    done = _settle_sent(connection, answers) if connection.dialect.name == "sqlite" else {}
-    answers = [each for each in answers if each.outbox_id not in done]
-    if not answers:
-        return done
     rows = {row.id: row for row in await connection.execute(_FACTS, {"ids": [each.outbox_id for each in answers]})}
     # What was called back meanwhile, because its reader left, stays so.
-    states = done | {number: OutboxState(row.state) for number, row in rows.items()}
+    states = {number: OutboxState(row.state) for number, row in rows.items()}
     # What was erased meanwhile, its reader with it, has nothing left to settle.
     states |= {each.outbox_id: OutboxState.FAILED for each in answers if each.outbox_id not in rows}
     open_ = [each for each in answers if states[each.outbox_id] in UNDER_WAY]
@@ -400,17 +404,25 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
     return states
 
 
-def _settle_sent(connection: AsyncConnection, answers: Sequence[_Answer]) -> dict[int, OutboxState]:
-    """Settle the messages that the relay took, on SQLite; return their states, nothing for what needs a closer look."""
-    sent = [each for each in answers if each.reply.verdict is Verdict.SENT]
-    ids = [(each.outbox_id,) for each in sent]
-    under_way = plain(connection, OPEN, json.dumps([each.outbox_id for each in sent])) if sent else []
-    if len(under_way) != len(sent):  # called back or erased meanwhile
-        return {}
-    plain_rows(
-        connection, SENT, [(each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now), each.outbox_id)
-                           for each in sent],
-    )  # fmt: skip
-    plain_rows(connection, FORGOTTEN, ids)
-    plain_rows(connection, WELL, [(each.outbox_id, instant(each.now - STALE_AFTER)) for each in sent])
-    return {each.outbox_id: OutboxState.SENT for each in sent}
+def _common(database: sqlite3.Connection, marks: Sequence[_Mark], sent: Sequence[_Answer]) -> set[int]:
+    """Mark messages and settle those that the relay took, on SQLite, as the statements above do; return the marked.
+
+    Raises _Uncommon when one of the settled is none of ours any more, or is there twice: that needs a closer look.
+    """
+    marked = set[int]()
+    for owner in {mark.owner for mark in marks}:
+        ids = [mark.outbox_id for mark in marks if mark.owner == owner]
+        until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
+        marked |= {row[0] for row in database.execute(MARK, (until and instant(until), json.dumps(ids), owner))}
+    if not sent:
+        return marked
+    ids = [each.outbox_id for each in sent]
+    if len(database.execute(OPEN, (json.dumps(ids),)).fetchall()) != len(ids):
+        raise _Uncommon
+    database.executemany(
+        SENT, [(each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now), each.outbox_id) for each in sent]
+    )
+    database.execute(FORGOTTEN, (json.dumps(ids),))
+    stale = max(each.now for each in sent) - STALE_AFTER
+    database.execute(WELL, (json.dumps(ids), instant(stale)))
+    return marked
