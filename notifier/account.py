@@ -90,7 +90,8 @@ def _why_not(paper: Paper, trace: Trace, subscription: Subscription) -> str:
 
 
 def _sending(sending: Sending) -> Iterator[str]:
-    yield f"in the digest {sending.period!r}, queued {_when(sending.queued_at)}, {sending.message_id}"
+    digest = "immediate digest" if sending.period.startswith("immediate ") else f"digest {sending.period!r}"
+    yield f"in the {digest}, queued {_when(sending.queued_at)}, {sending.message_id}"
     settled = f" {_when(sending.settled_at)}" if sending.settled_at else ""
     yield f"{sending.state}{settled}" + (f": {sending.reply}" if sending.reply else "")
 

@@ -94,8 +94,8 @@ def _to_the_journal() -> bool:
     return False
 
 
-def started(version: str, database: str, listings: int) -> None:
-    _event(logging.INFO, "started", version=version, database=database, listings=listings)
+def started(version: str, database: str, listings: int, site: str) -> None:
+    _event(logging.INFO, "started", version=version, database=database, listings=listings, site=site)
 
 
 def stopping(signal: str) -> None:

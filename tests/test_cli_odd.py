@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -150,3 +152,29 @@ async def test_a_page_that_was_just_fresh_is_described_once(installation: World)
     await seen(installation)
     said = await notifier("status", folder=installation.folder)
     assert said.out.count("2 read, 1 new") == 1
+
+
+async def test_the_operator_sees_who_is_subscribed_to_what(installation: World) -> None:
+    await seen(installation)
+    folder = installation.folder
+    nobody = await notifier("subscriber", "show", "nobody@example.org", folder=folder)
+    assert (nobody.code, nobody.err) == (1, "nobody@example.org is not subscribed\n")
+    weekly = ("--confirmed", "--cadence", "weekly", "--timezone", "Europe/Berlin")
+    await notifier("subscribe", READER, "[kites] OR ferries", *weekly, folder=folder)
+    await notifier("subscribe", "left@example.org", "kites", "--confirmed", folder=folder)
+    await notifier("unsubscribe", "left@example.org", folder=folder)
+
+    listed = await notifier("subscriber", "list", folder=folder)
+    assert re.search(rf"^{READER}\s+confirmed\s+\d{{4}}-\d\d-\d\d \d\d:\d\d UTC\s+2\s*$", listed.out, re.MULTILINE)
+    assert re.search(r"^left@example.org\s+unsubscribed", listed.out, re.MULTILINE)
+    left = await notifier("subscriber", "list", "--state", "unsubscribed", "--json", folder=folder)
+    assert [each["email"] for each in json.loads(left.out)] == ["left@example.org"]
+
+    gone = await notifier("subscriber", "show", "left@example.org", folder=folder)
+    assert gone.out.endswith("\n  kites\n    daily; no mail is sent\n")
+
+    shown = await notifier("subscriber", "show", READER.replace("example", "EXAMPLE"), folder=folder)
+    assert shown.out.startswith(f"{READER}: confirmed since ")
+    assert re.search(r"\n  \[kites\] OR ferries\n    weekly; next digest: Mon .*, 08:00 CES?T\n", shown.out)
+    plain = json.loads((await notifier("subscriber", "show", READER, "--json", folder=folder)).out)
+    assert [each["canonical"] for each in plain["subscriptions"]] == ["fictional", "ferry OR kite"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from notifier.config import TABLES, Config, load
 from notifier.errors import ConfigError
 from notifier.model import Cadence, First
+from notifier.parse import FORMATS
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "config.example.toml"
 LEAST = 'contact = "me@example.org"\n'
@@ -219,6 +220,11 @@ def test_the_example_holds_every_option_with_its_true_default(table: str) -> Non
         if not field.is_required() and (table, name) not in NONE_BY_DEFAULT:
             made = model(**least | {field.alias or name: shown[field.alias or name]})
             assert getattr(made, name) == field.get_default(call_default_factory=True), name
+
+
+def test_the_example_explains_every_format() -> None:
+    explained = re.findall(r"^#   ([a-z-]+)  +\S", EXAMPLE.read_text(), re.MULTILINE)
+    assert sorted(explained) == sorted(FORMATS)
 
 
 def test_the_example_is_a_configuration(tmp_path: Path) -> None:

@@ -167,11 +167,12 @@ def explain(
     """Say why a query matches a paper or not; or what became of a paper for a subscriber."""
     chosen = load_config(config)
     person = EMAIL.fullmatch(who) is not None
+    who = address(who) if person else who
     query = None if person else query_of(who)
 
     async def look(store: Store) -> tuple[list[StoredPaper], list[Trace]]:
         found = await store.find_papers(paper, MOST_FOUND)
-        return found, [await store.trace(each.paper_id, address(who) if person else None) for each in found]
+        return found, [await store.trace(each.paper_id, who if person else None) for each in found]
 
     papers, traces = with_store(chosen, look)
     if not papers:

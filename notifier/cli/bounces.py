@@ -1,4 +1,4 @@
-"""Commands about what came back: `bounces list`, `bounces show`, and `subscriber resume`."""
+"""Commands about what came back: `bounces list` and `bounces show`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from notifier.cli.app import app
-from notifier.cli.arguments import FAILED, ConfigOption, Json, address, load_config, with_store
+from notifier.cli.arguments import FAILED, ConfigOption, Json, load_config, with_store
 from notifier.cli.screen import err, out, print_table, when
 from notifier.daemon import utc_now
 from notifier.model import Bounce, BounceKind
@@ -23,9 +23,7 @@ WEEK = timedelta(days=7)
 COLOURS = {BounceKind.HARD: "red", BounceKind.COMPLAINT: "red", BounceKind.SOFT: "yellow", BounceKind.REFUSED: "yellow"}
 
 bounces = typer.Typer(help="What came back to the bounce address.", no_args_is_help=True)
-subscriber = typer.Typer(help="One subscriber.", no_args_is_help=True)
 app.add_typer(bounces, name="bounces")
-app.add_typer(subscriber, name="subscriber")
 
 
 @bounces.command("list", epilog="Examples: `notifier bounces list`, `notifier bounces list --unclear`")
@@ -82,22 +80,6 @@ def show(number: int, config: ConfigOption = None) -> None:
         out.print("the mail itself was understood and not kept")
         return
     sys.stdout.write("\n" + "".join(map(_printable, content.decode("utf-8", "replace"))) + "\n")
-
-
-@subscriber.command(epilog="Example: `notifier subscriber resume me@example.org`")
-def resume(email: str, config: ConfigOption = None) -> None:
-    """Send to a suppressed address again; its score starts anew, and what was found meanwhile is not sent."""
-
-    async def work(store: Store) -> tuple[bool, str]:
-        done = await store.resume(address(email), utc_now())
-        found = await store.subscriber(address(email))
-        return done, str(found.state) if found else "not subscribed"
-
-    done, state = with_store(load_config(config), work)
-    if not done:
-        err.print(f"{escape(email)} is not suppressed: {state}")
-        raise typer.Exit(FAILED)
-    out.print(f"{escape(email)} gets mail again")
 
 
 def _about(bounce: Bounce) -> str:

@@ -73,7 +73,7 @@ COMMANDS = {
         "Let in subscribers and subscriptions of a file: all of it, or nothing where it has a mistake.",
     ),
     "bounces": ("bounces", "What came back to the bounce address."),
-    "subscriber": ("bounces", "One subscriber."),
+    "subscriber": ("subscriber", "Look after subscribers: list them, show one, send to a suppressed one again."),
     "outbox": ("outbox", "Look after the messages that wait, are held, or were sent."),
     "db": ("database", "Move the database."),
 }

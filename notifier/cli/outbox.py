@@ -194,7 +194,9 @@ def _domain(to: str) -> str:
 
 
 def _what(each: Parcel) -> str:
-    return f"{each.kind} {each.period}" if each.kind == "digest" else f"letter {each.kind}"
+    if each.kind != "digest":
+        return f"letter {each.kind}"
+    return "digest immediate" if each.period.startswith("immediate ") else f"digest {each.period}"
 
 
 def _words(each: Parcel) -> str:

@@ -151,7 +151,12 @@ async def _serve(
     watching = asyncio.create_task(watch(watched, stop), name="watch")
     await _first(serving.up.wait(), *work)
     scheduler.start()
-    log.started(__version__, running.store.place, len(running.config.listing))
+    log.started(
+        __version__,
+        running.store.place,
+        len(running.config.listing),
+        running.config.web.listen if part.site else "none",
+    )
     notify.ready(await _says(running, told))
     new = None
     while new is None and not told.stop.is_set() and not any(task.done() for task in [*work, watching]):

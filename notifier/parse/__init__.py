@@ -14,9 +14,11 @@ To add a format:
    through `text.link`, ids through `notifier.identity`.
 3. Collect papers in `entries.Entries`: `add`, `skip` (an entry that cannot be read), `note` (an oddity), then `batch`.
    Fill in `stated` if the page says how many entries it shows: it is what tells a quiet day from a parser gone blind.
-4. Add it to `FORMATS` under the name that users write in the configuration.
-5. Add pages to `tests/golden/<name>/` - fictional papers, one page for each thing that can be odd - each with
-   `<page>.expected.json`. The tests in `tests/test_parse.py` find them.
+4. Add it to `FORMATS` under the name that users write in the configuration, and to the list in `config.example.toml`.
+5. Add pages to `tests/golden/<name>/`: fictional papers, one page for each thing that can be odd, and one that must be
+   refused. `tests/test_parse_golden.py` finds them, and shows what was read: when that is right, save it as
+   `<page>.expected.json`. `tests/test_parse.py` tries every format with pages that are not its own.
+6. Try the real page: `notifier check-listing URL --format <name> --contact you@example.org`.
 """
 
 from __future__ import annotations
