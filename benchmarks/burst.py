@@ -31,7 +31,9 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from notifier.daemon import Running, once  # noqa: E402
+from notifier.daemon.steps import steps  # noqa: E402
 from notifier.model import Cadence, DigestClock, Wish  # noqa: E402
+from notifier.pipeline import Drained  # noqa: E402
 from notifier.query import canonical, parse  # noqa: E402
 from tests.world import START, Served, World, text_page, world  # noqa: E402
 
@@ -156,8 +158,10 @@ async def round(served: Served, digests: int, readers: int, beside: str, files: 
         if beside == "nginx":
             await asyncio.sleep(0.5)  # what it takes to start
     began, spent = time.perf_counter(), time.process_time()
-    _, drained = await once(running)
+    (send,) = (step for step in steps(running, asyncio.Event()) if step.name == "send")
+    drained = await send.work()
     took, spent = time.perf_counter() - began, time.process_time() - spent
+    assert isinstance(drained, Drained)
     assert sum(drained.states.values()) == digests, drained
     if crowd is None:
         return [took, spent, 0.0, 0.0]

@@ -1,7 +1,8 @@
 """Feeds per second: a ready feed and its 304, beside nginx serving the same bytes, and beside rendering per request.
 
-Run as `python benchmarks/feeds.py [seconds]` with nginx and wrk installed. All servers are asked in one run, one after
-the other, by the same client; what counts are the ratios.
+Run as `python benchmarks/feeds.py [seconds] [rounds]` with nginx and wrk installed. All servers are asked in one run by
+the same client, one after the other in each round; what counts are the ratios, of the medians of the rounds. Answers
+per second depend on what else the machine does; the processor time that a server takes for an answer does so less.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,40 +31,48 @@ from tests.servers.http import site as pages  # noqa: E402
 from tests.world import World, text_page  # noqa: E402
 
 CONNECTIONS = 64
-ROUNDS = 3
+ROUNDS = 5
+TICKS = os.sysconf("SC_CLK_TCK")
 OURS, NGINX, RENDERED = 28101, 28102, 28103
 
 
 def main() -> None:
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with tempfile.TemporaryDirectory() as made, served(lambda: asyncio.run(ours(Path(made)))), served(rendered):
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+    with (
+        tempfile.TemporaryDirectory() as made,
+        served(lambda: asyncio.run(ours(Path(made)))) as own,
+        served(rendered) as renders,
+    ):
         folder = Path(made)
         folder.chmod(0o755)
         got = answered(f"http://127.0.0.1:{OURS}/feeds/all.rss")
         (folder / "all.rss").write_bytes(got.content)
         answered(f"http://127.0.0.1:{RENDERED}/")
-        with nginx(folder):
+        with nginx(folder) as limit:
             peer = answered(f"http://127.0.0.1:{NGINX}/all.rss")
             assert peer.content == got.content
             known, same = got.headers["etag"], peer.headers["etag"]
             asked = [
-                (OURS, "/feeds/all.rss", ""),
-                (NGINX, "/all.rss", ""),
-                (RENDERED, "/", ""),
-                (OURS, "/feeds/all.rss", known),
-                (NGINX, "/all.rss", same),
+                (own, f"http://127.0.0.1:{OURS}/feeds/all.rss", ""),
+                (limit, f"http://127.0.0.1:{NGINX}/all.rss", ""),
+                (renders, f"http://127.0.0.1:{RENDERED}/", ""),
+                (own, f"http://127.0.0.1:{OURS}/feeds/all.rss", known),
+                (limit, f"http://127.0.0.1:{NGINX}/all.rss", same),
             ]
-            rounds = [
-                [load(f"http://127.0.0.1:{port}{path}", seconds, etag) for port, path, etag in asked]
-                for _ in range(ROUNDS)
-            ]
-    best = [max(each) for each in zip(*rounds, strict=True)]  # the round that other work on the machine disturbed least
-    full, none = best[:3], best[3:]
-    print(f"a feed of {len(got.content):,} bytes, {CONNECTIONS} connections, answers per second")
-    print(f"  full: ours {full[0]:,.0f}, nginx {full[1]:,.0f}, rendered per request {full[2]:,.1f}")
-    print(f"  304:  ours {none[0]:,.0f}, nginx {none[1]:,.0f}")
-    print(f"  ratios: full/nginx {full[0] / full[1]:.2f}, 304/nginx {none[0] / none[1]:.2f}, ", end="")
-    print(f"full/rendered {full[0] / full[2]:.0f}")
+            rounds = [[load(*each, seconds) for each in asked] for _ in range(count)]
+    middle = [tuple(map(statistics.median, zip(*each, strict=True))) for each in zip(*rounds, strict=True)]
+    print(f"a feed of {len(got.content):,} bytes, {CONNECTIONS} connections, medians of {count} rounds")
+    print(f"{'':<28}{'answers/s':>12}{'processor us/answer':>22}")
+    names = ("full: ours", "full: nginx", "full: rendered per request", "304: ours", "304: nginx")
+    for name, (rate, cost) in zip(names, middle, strict=True):
+        print(f"{name:<28}{rate:>12,.0f}{cost * 1e6:>22,.0f}")
+    for what, (one, two) in {"full/nginx": (0, 1), "304/nginx": (3, 4), "full/rendered": (0, 2)}.items():
+        rates = sorted(each[one][0] / each[two][0] for each in rounds)
+        print(
+            f"{what}: {middle[one][0] / middle[two][0]:.2f} of the answers ({rates[0]:.2f} to {rates[-1]:.2f}), "
+            f"{middle[two][1] / middle[one][1]:.2f} by the processor"
+        )
 
 
 async def ours(folder: Path) -> None:
@@ -93,8 +103,8 @@ def rendered() -> None:
 
 
 @contextmanager
-def served(serve: Callable[[], None]) -> Iterator[None]:
-    """Serve in a process of its own."""
+def served(serve: Callable[[], None]) -> Iterator[int]:
+    """Serve in a process of its own; yield its number."""
     child = os.fork()
     if not child:
         try:
@@ -102,14 +112,14 @@ def served(serve: Callable[[], None]) -> Iterator[None]:
         finally:
             os._exit(0)
     try:
-        yield
+        yield child
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
 
 
 @contextmanager
-def nginx(folder: Path) -> Iterator[None]:
+def nginx(folder: Path) -> Iterator[int]:
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;\n"
         "events { worker_connections 512; }\n"
@@ -118,7 +128,7 @@ def nginx(folder: Path) -> Iterator[None]:
     )
     server = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf"])
     try:
-        yield
+        yield server.pid
     finally:
         server.terminate()
         server.wait()
@@ -134,14 +144,29 @@ def answered(url: str) -> httpx.Response:
     raise TimeoutError(url)
 
 
-def load(url: str, seconds: int, etag: str = "") -> float:
-    """Return how many answers a second wrk gets."""
+def load(server: int, url: str, etag: str, seconds: int) -> tuple[float, float]:
+    """Return how many answers a second wrk gets, and what one takes of the server's processor, in seconds."""
     known = ["-H", f"If-None-Match: {etag}"] if etag else []
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *known, url]
+    before = spent(server)
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    found, count = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"(\d+) requests in", said)
     assert found, said
-    return float(found[1])
+    assert count, said
+    return float(found[1]), (spent(server) - before) / int(count[1])
+
+
+def spent(server: int) -> float:
+    """Return the processor time of a process and its children, in seconds."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            number, fields = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        if server in (number, int(fields[1])):
+            total += int(fields[11]) + int(fields[12])
+    return total / TICKS
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ async def test_f117_an_address_that_never_was_is_not_there_whatever_is_wrong_wit
     everything, *_ = await told.private()
     link = told.site.running.store.link("feed", everything.seed)
     unsubscribe = told.site.running.store.link("unsubscribe", everything.seed)
-    digit = "0" if link[-1] != "0" else "1"
-    forged = [link[:-1] + digit, link[:-1], link[:40], link + "0", link.upper(), digit + link[1:], "0" * 72, "", "x"]
+    first, last = ("0" if digit != "0" else "1" for digit in (link[0], link[-1]))
+    forged = [link[:-1] + last, link[:-1], link[:40], link + "0", link.upper(), first + link[1:], "0" * 72, "", "x"]
     for each in [*forged, unsubscribe]:
         got = await told.client.get(f"/feeds/private/{each}.atom")
         assert got.status_code == 404, each

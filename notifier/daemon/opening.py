@@ -17,6 +17,7 @@ from pathlib import Path
 from notifier import __version__, log
 from notifier.config import Config, sender_parts
 from notifier.confine import confine
+from notifier.courtesy import Courtesy
 from notifier.daemon.owner import gone, owner
 from notifier.daemon.thrift import spare_memory
 from notifier.deliver import Relay, relay
@@ -52,6 +53,7 @@ class Running:
     shelf: Shelf
     clock: Clock
     broken: Broken
+    courtesy: Courtesy
     mailbox: Mailbox | None = None  # that bounces come to
     hub: Hub | None = None  # that is told when a public feed changes
 
@@ -158,8 +160,10 @@ async def opened(config: Config, clock: Clock | None = None, roles: str = "all")
             listings=tuple(each.name for each in config.listings),
             hub=config.feeds.hub or "",
         )
+        courtesy = Courtesy()
         yield Running(
-            config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock), clock=clock, broken=broken,
+            config=config, store=store, intake=intake, desk=desk, shelf=Shelf(stand, clock, courtesy), clock=clock,
+            broken=broken, courtesy=courtesy,
             mailbox=bounce_mailbox(config, store),
             hub=Hub(config.feeds.hub, fetching, clock) if config.feeds.hub else None,
         )  # fmt: skip

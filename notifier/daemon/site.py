@@ -11,6 +11,8 @@ import socket
 import uvicorn
 
 from notifier import log, signup
+from notifier.courtesy import Courtesy
+from notifier.daemon.door import BACKLOG, Door
 from notifier.daemon.opening import Running
 from notifier.errors import CannotListen
 from notifier.model import Asking
@@ -20,7 +22,6 @@ from notifier.web.quick import quick
 from notifier.web.recent import Recent
 from notifier.web.site import Monitor
 
-BACKLOG = 512  # connections that wait while the program starts anew
 LAST_REQUESTS = 0.5  # seconds for a request over a connection that was taken before the end
 UNUSABLE = {
     errno.EADDRINUSE: "another program listens there; stop it, or set another port",
@@ -81,21 +82,31 @@ def server(running: Running, monitor: Monitor | None = None, *, warm: bool = Fal
         http=quick(shown), ws="none",
     )  # fmt: skip
     logging.getLogger("uvicorn.access").disabled = True  # the paths of links are secrets
-    return Server(options, shown if warm else None)
+    return Server(options, running.courtesy, shown if warm else None)
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that leaves the signals to the daemon; `up` is set when it accepts connections."""
 
-    def __init__(self, options: uvicorn.Config, warmed: Site | None) -> None:
+    def __init__(self, options: uvicorn.Config, courtesy: Courtesy, warmed: Site | None) -> None:
         super().__init__(options)
+        self._courtesy = courtesy
         self.up = asyncio.Event()
         self._warmed = warmed
         self._warming: asyncio.Task[None] | None = None
 
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
-        await super().startup(sockets)
+        await self.lifespan.startup()
+        doors = [Door(each, self._protocol, self._courtesy) for each in sockets or ()]
+        self.servers = doors  # type: ignore[assignment]
+        self.started = True
         self.up.set()
         if self._warmed:
             self._warming = asyncio.create_task(_warm(self._warmed))

@@ -205,12 +205,14 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         try:
             await match_left(running.store)
             latest = running.config.mail.latest
-            await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
+            with running.courtesy.first():
+                await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         except Exception as fault:
             faults.append(fault)
         try:
             if await running.store.mail_held() is None:  # else a person looks first: see `notifier release`
-                drained = await pipeline.drain_outbox(running.desk, stop)
+                with running.courtesy.first():
+                    drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
         if await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files), running.hub):

@@ -2,7 +2,8 @@
 
 A copy is good as long as no poll was recorded since it was made; which poll is the newest is looked up once in
 LOOK_AGAIN at most. After a new poll the papers are gathered again, and only if they differ is the feed rendered anew,
-in a thread. Copies of public feeds stay; the others are dropped, least recently asked for first, beyond MOST_BYTES.
+in a thread, and while mail is being sent after it (`courtesy`). Copies of public feeds stay; the others are dropped,
+least recently asked for first, beyond MOST_BYTES.
 
 A search is bounded: the newest SEARCHED papers, the limits of the query language, and RENDERING renderings at a time,
 with at most QUEUE requests that wait for one (Busy beyond). Raises NoSuchFeed, RevokedFeed, QueryError, CostlyQuery.
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from notifier import match
+from notifier.courtesy import Courtesy
 from notifier.errors import Busy
 from notifier.feed import MEDIA_TYPES, feed
 from notifier.model import Channel, FeedFormat, FeedPaper, PrivateFeed
@@ -67,8 +69,9 @@ Key = tuple[Address, FeedFormat]
 class Shelf:
     """Copies of feeds. `public` holds the ready ones by the path of their URL; `publish` keeps them up to date."""
 
-    def __init__(self, stand: Newsstand, clock: Callable[[], datetime]) -> None:
+    def __init__(self, stand: Newsstand, clock: Callable[[], datetime], courtesy: Courtesy | None = None) -> None:
         self.stand = stand
+        self._courtesy = courtesy or Courtesy()
         self.public: dict[str, Copy] = {}
         self._clock = clock
         self._unwritten: dict[str, Copy] = {}
@@ -197,7 +200,7 @@ class Shelf:
             raise Busy("too many feeds are being made")
         self._waiting += 1
         try:
-            async with self._rendering:
+            async with self._rendering, self._courtesy.after():
                 yield
         finally:
             self._waiting -= 1
