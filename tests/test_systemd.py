@@ -20,6 +20,7 @@ import pytest
 
 from notifier.store.migrate import known
 from tests.servers.machine import Machine, machine, why_not
+from tests.servers.postgres import programs
 from tests.servers.successor import successor
 from tests.world import text_page
 
@@ -55,6 +56,16 @@ ExecStart=/bin/sh -ec '/usr/bin/python3 -m http.server 8000 --bind 127.0.0.1 --d
     exec /usr/bin/python3 -m aiosmtpd -n -l 127.0.0.1:2525 -c aiosmtpd.handlers.Mailbox /srv/mail'
 [Install]
 WantedBy=multi-user.target
+"""
+DATABASE = """
+[Unit]
+Description=A PostgreSQL for workers
+[Service]
+User=postgres
+RuntimeDirectory=papers
+StateDirectory=papers
+ExecStartPre=/bin/sh -c '{programs}/initdb -D /var/lib/papers/cluster -U notifier -A trust --no-sync >/dev/null'
+ExecStart={programs}/postgres -D /var/lib/papers/cluster -k /run/papers -c listen_addresses=
 """
 RELAY_RESTS = 150.0  # seconds: a mail server that is up later than the program is asked again after a minute
 
@@ -321,6 +332,38 @@ def test_p23_f081_an_upgrade_takes_its_time_and_the_way_back_is_its_backup(host:
     host.ask("systemctl", "reset-failed", "notifier")
     host.do("systemctl", "start", "notifier")
     assert healthy(host)
+
+
+def test_f093_sandboxed_workers_share_a_postgresql_and_one_that_is_killed_is_started_again(host: Machine) -> None:
+    found = programs()
+    assert found, "PostgreSQL is not installed: apt-get install postgresql"
+    host.do("systemctl", "stop", "notifier.socket", "notifier")
+    host.write("/etc/systemd/system/papers-db.service", DATABASE.format(programs=found))
+    host.do("systemctl", "daemon-reload")
+    host.do("systemctl", "start", "papers-db")
+    there = ("createdb", "-h", "/run/papers", "-U", "notifier", "papers")
+    host.until(lambda: host.ask(*there).returncode == 0, "the database")
+    url = "postgresql://notifier@/papers?host=/run/papers"
+    host.write("/etc/notifier/config.toml", f'database = "{url}"\n{CONFIG}')
+    host.do("/opt/notifier/bin/notifier", "install-service", "--write")
+    host.do("systemctl", "daemon-reload")
+    names = ["notifier-worker@1", "notifier-worker@2"]
+    try:
+        host.do("systemctl", "start", *names)
+        polls = ("psql", "-h", "/run/papers", "-U", "notifier", "-Atc", "SELECT count(*) FROM poll", "papers")
+        host.until(lambda: host.do(*polls).strip() != "0", "the first poll")
+        host.do("systemctl", "kill", "-s", "KILL", "--kill-whom=main", names[0])
+        show(host, "A Fictional Paper for Two Workers", "A Fictional Paper that Was There Before")
+        host.until(lambda: mails(host).count("for Two Workers") > 0, "the digest")
+        host.until(lambda: host.property("NRestarts", names[0]) != "0", "the start of the one that was killed")
+        for name in names:
+            host.until(lambda name=name: host.property("ActiveState", name) == "active", f"{name} to be ready")
+        host.do("systemctl", "stop", *names)
+        assert [host.property("Result", name) for name in names] == ["success", "success"]
+    finally:
+        host.ask("systemctl", "stop", *names, "papers-db")
+        host.write("/etc/notifier/config.toml", CONFIG)
+        host.do("systemctl", "start", "notifier.socket", "notifier")
 
 
 def test_p19_a_stop_is_in_order_before_systemd_loses_patience(host: Machine) -> None:
