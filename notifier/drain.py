@@ -37,6 +37,7 @@ LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot
 CLAIM = 200  # messages claimed at once; as many again may stand in line
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
 SIGNATURES = 2_500  # octets that two signatures may add to a message
+MARKED_AGAIN = timedelta(minutes=1)  # after which a message is tried again that the database did not mark
 PER_DOMAIN = 5  # messages under way to one recipient domain
 
 
@@ -135,6 +136,10 @@ async def store_what_was_left(desk: Desk, now: datetime) -> None:
 
 class _WithdrawnError(NotifierError):
     """The message stopped being ours to send before its final dot."""
+
+
+class _UnmarkedError(NotifierError):
+    """Whether the message is marked nobody knows, for the database went away; no final dot follows."""
 
 
 class _Drain:
@@ -318,6 +323,11 @@ class _Drain:
             return False
         except Unwritable:
             raise
+        except _UnmarkedError as fault:  # neither the message nor the relay is to blame
+            log.step_failed(f"mark {message.message_id}", fault)
+            until = desk.clock() + MARKED_AGAIN
+            await desk.store.postpone([message.outbox_id], desk.owner, until, "it could not be marked", marked=True)
+            self._ended(message, None)
         except Exception as fault:  # of no kind we know: this message waits, the others leave
             if self._mine.get(message.outbox_id) is not None:  # answered: the answer is stored later, nothing sent anew
                 raise
@@ -344,7 +354,13 @@ class _Drain:
             if self._stop.is_set():  # before its final dot a message is safe to leave, after it nobody could tell
                 await desk.store.release([message.outbox_id], desk.owner)
                 raise _WithdrawnError(message.message_id)
-            if not await desk.store.mark_in_doubt(message.outbox_id, desk.owner, desk.clock() + LEASE):
+            try:
+                marked = await desk.store.mark_in_doubt(message.outbox_id, desk.owner, desk.clock() + LEASE)
+            except Unwritable:
+                raise
+            except Exception as fault:
+                raise _UnmarkedError(repr(fault)) from fault
+            if not marked:
                 raise _WithdrawnError(message.message_id)
 
         envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)

@@ -26,6 +26,8 @@ from tests.world import World, text_page
 
 READERS = [f"reader{number}@{domain}.example.org" for domain in "abc" for number in range(4)]
 # The database refuses the answer for one message, for a reason of its own.
+UNMARKED = f"""CREATE TRIGGER unmarked BEFORE UPDATE ON message
+    WHEN NEW.state = 'in-doubt' AND NEW.recipient = '{READERS[1]}' BEGIN SELECT RAISE(ABORT, 'not marked'); END"""
 REFUSED = """CREATE TRIGGER refused BEFORE UPDATE ON message
     WHEN NEW.state = 'sent' AND NEW.id = (SELECT min(id) FROM message) BEGIN SELECT RAISE(ABORT, 'refused'); END"""
 
@@ -185,6 +187,23 @@ async def test_an_answer_that_the_database_refuses_is_stored_later_and_holds_up_
                 await connection.exec_driver_sql("DROP TRIGGER refused")
             await drain_outbox(running.desk)
             assert await running.store.depth() == {OutboxState.SENT: 3}
+        assert len(server.accepted) == 3
+
+
+async def test_f079_a_message_that_the_database_did_not_mark_is_tried_again_in_a_minute(installation: World) -> None:
+    await queue(installation, READERS[:3])
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        async with installation.opened() as running:
+            async with running.store._database.write() as connection:
+                await connection.exec_driver_sql(UNMARKED)
+            drained = await drain_outbox(running.desk)
+            assert (drained.states, drained.paused_until) == ({OutboxState.SENT: 2}, None)
+            assert await running.store.depth() == {OutboxState.SENT: 2, OutboxState.DEFERRED: 1}
+            async with running.store._database.write() as connection:
+                await connection.exec_driver_sql("DROP TRIGGER unmarked")
+            installation.now += timedelta(minutes=1)
+            assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 1}
         assert len(server.accepted) == 3
 
 

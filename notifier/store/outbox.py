@@ -199,11 +199,15 @@ class Outbox:
         """Give claimed messages back unharmed: they were not offered."""
         await self._move(outbox_ids, owner, state=OutboxState.QUEUED)
 
-    async def postpone(self, outbox_ids: Sequence[OutboxId], owner: str, until: datetime, reason: str) -> None:
-        """Give back claimed messages that were not offered, because the relay will not talk to us before `until`."""
-        await self._move(
-            outbox_ids, owner, state=OutboxState.DEFERRED, next_attempt_at=until, reply=reason[:LONGEST_REPLY]
-        )
+    async def postpone(
+        self, outbox_ids: Sequence[OutboxId], owner: str, until: datetime, reason: str, *, marked: bool = False
+    ) -> None:
+        """Give back claimed messages that were not offered, because the relay will not talk to us before `until`.
+
+        With `marked` those, too, that are in doubt; their owner knows that no final dot followed.
+        """
+        values = {"state": OutboxState.DEFERRED, "next_attempt_at": until, "reply": reason[:LONGEST_REPLY]}
+        await self._move(outbox_ids, owner, UNDER_WAY if marked else (OutboxState.CLAIMED,), **values)
 
     async def hold(self, outbox_id: OutboxId, owner: str, reason: str) -> None:
         """Set a claimed message aside for a person to look at; its papers stay with it."""
@@ -316,12 +320,18 @@ class Outbox:
         return found[0] if found else None
 
     @again
-    async def _move(self, outbox_ids: Sequence[OutboxId], mine: str, **values: Any) -> None:
+    async def _move(
+        self,
+        outbox_ids: Sequence[OutboxId],
+        mine: str,
+        come_from: Sequence[OutboxState] = (OutboxState.CLAIMED,),
+        **values: Any,
+    ) -> None:
         """Give claimed messages back, in another state: they cost no process its life."""
         message = schema.message
         async with self._database.write(alone=False) as connection:
             for some in chunks(outbox_ids):
-                ours = message.c.id.in_(some), message.c.owner == mine, message.c.state == OutboxState.CLAIMED
+                ours = message.c.id.in_(some), message.c.owner == mine, message.c.state.in_(come_from)
                 back = update(message).where(*ours).values(owner=None, lease_until=None, crashes=0, **values)
                 await connection.execute(back)
 
