@@ -10,7 +10,8 @@ SQLite file; queueing is timed apart. "ready" is the same without composing: wha
 renders a Jinja2 template and an EmailMessage for each reader and sends by smtplib, a connection per mail; "reused" the
 same over one kept connection; "bare" is Mailman 3's way of sending: ready bytes over one kept connection, nothing
 rendered or recorded. None of these three is durable. `smtp-source` is the limit: C, ready bytes, as many sessions as
-notifier has connections. With DELAY_MS everything that the sink says comes so much later.
+notifier has connections. Beside the rates stand the processor seconds of the sending process, which say the same on a
+busy machine. With DELAY_MS everything that the sink says comes so much later.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SINCE = "2026-03-01 00:00:00.000000"
 PAPERS, QUERIES, DOMAINS = 20, 50, 400  # ten papers in each message: 40 kB
 CONNECTIONS = 20
+LIMIT = 300  # MB that a service may have while a million digests pass through it
 ABSTRACT = "This fictional abstract says again and again that it is about nothing in particular. " * 14
 PAGE = """<html><body>{% for paper in papers %}<h2>{{ paper.title }}</h2><p>{{ paper.abstract }}</p>{% endfor %}
 <p>Sent to {{ reader }}</p></body></html>"""
@@ -335,7 +337,7 @@ def memory(messages: int, first: int) -> None:
     with sink(0) as port, tempfile.TemporaryDirectory() as folder:
         told = asyncio.run(notifier(messages, port, Path(folder), first=first))
     spans = f"queued in {told['queue']:.0f} s, {first:,} sent in {told['seconds']:.0f} s"
-    print(f"{messages:,} due digests: {spans}, peak {peak():.0f} MB")
+    print(f"{messages:,} due digests: {spans}, peak {peak():.0f} MB of {LIMIT} (VmHWM)")
 
 
 def peak() -> float:
