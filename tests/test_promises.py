@@ -301,6 +301,9 @@ class Stumbling:
         self.relay = relay
         self.places, self.largest = relay.places, relay.largest
 
+    async def narrow(self, places: int) -> None:
+        await self.relay.narrow(places)
+
     async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
         if envelope.recipient == READER:
             raise RuntimeError("a bug")
