@@ -111,6 +111,17 @@ async def test_f077_another_user_is_told_whose_the_database_is(installation: Wor
     )
 
 
+async def test_wrong_places_are_refused_in_words(installation: World) -> None:
+    watched(installation, OLD)
+    for server in ("nowhere", "127.0.0.1:x", "127.0.0.1:0", "::1:x"):
+        said = await notifier("doctor", "--dns", server, folder=installation.folder)
+        assert (said.code, "such as 192.0.2.1" in said.err) == (2, True), server
+    said = await notifier("restore", ".", folder=installation.folder)
+    assert (said.code, said.err) == (1, "error: . is a folder: name a file in it\n")
+    said = await notifier("restore", "old.db", folder=installation.folder)
+    assert (said.code, said.err) == (1, "error: old.db is not there\n")
+
+
 async def test_what_the_system_says_stands_without_its_number(installation: World) -> None:
     watched(installation, OLD)
     said = await notifier("import", "nobody.json", folder=installation.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from notifier import __version__, log
 from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, OK, ConfigOption, Json, load_config, with_store
-from notifier.cli.screen import err, out, print_table
+from notifier.cli.screen import err, out, print_table, progress
 from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.daemon import utc_now
@@ -120,14 +121,15 @@ def doctor(
     """
     chosen = load_config(config)
     log.setup(level=50)
-    address, _, port = (dns or "").partition(":")
-    asking = resolver([address] if address else [], int(port or 53))
+    asking = resolver(*_name_server(dns))
 
     async def work() -> list[Finding]:
         async with client(chosen.contact, __version__) as web, confine() as worker:
             return await examine(_patient(chosen), web, worker, asking, utc_now())
 
-    found = asyncio.run(work())
+    with progress() as tell:
+        tell("examining the listings, the site, the relay and the DNS")
+        found = asyncio.run(work())
     if as_json:
         print(json.dumps([{"level": f.level, "subject": f.subject, "words": f.words} for f in found], indent=2))
     else:
@@ -156,6 +158,19 @@ def _patient(config: Config) -> Patient:
         selectors=list(config.mail.dkim.keys),
         signing_domain=config.mail.dkim.domain,
     )
+
+
+def _name_server(server: str | None) -> tuple[list[str], int]:
+    """Return who is asked, and the port, of ADDRESS or ADDRESS:PORT; nobody is this machine's choice."""
+    if not server:
+        return [], 53
+    address, colon, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "")
+    try:
+        if colon and not 0 < int(port) < 65536:
+            raise ValueError
+        return [str(ip_address(address))], int(port) if colon else 53
+    except ValueError:
+        raise typer.BadParameter("an address such as 192.0.2.1 or 192.0.2.1:53", param_hint="--dns") from None
 
 
 def _sqlite(config: Config) -> Path:

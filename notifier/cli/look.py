@@ -26,7 +26,7 @@ from notifier.cli.arguments import (
     selectors_of,
     with_store,
 )
-from notifier.cli.screen import err, out, show
+from notifier.cli.screen import err, out, progress, show
 from notifier.config import Config
 from notifier.confine import confine
 from notifier.daemon import utc_now
@@ -139,7 +139,9 @@ def check_listing(
             worker = await stack.enter_async_context(confine())
             return await probe(web, worker, listing, utc_now())
 
-    seen = asyncio.run(look())
+    with progress() as tell:
+        tell(f"reading {escape(url)}")
+        seen = asyncio.run(look())
     show(probe_lines(seen))
     if seen.verdict.outcome is Outcome.FAILED:
         raise typer.Exit(FAILED)

@@ -69,7 +69,7 @@ def refusal(address: IPAddress, allow_private: bool) -> str | None:
     if any(address in network for network in _NOBODY):
         return "not the address of a server"
     if not allow_private and is_private(address):
-        return "a private address (allow_private = true on the listing permits it)"
+        return "a private address (permitted by allow_private = true on the listing, or --allow-private)"
     return None
 
 

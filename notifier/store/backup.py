@@ -93,6 +93,8 @@ def copy(source: Path, target: Path) -> None:
 
 def check(file: Path) -> str:
     """Read a database through; return its schema's revision. Raises StoreError with what is wrong."""
+    if not file.is_file():
+        raise StoreError(f"{file} is a folder: name a file in it" if file.is_dir() else f"{file} is not there")
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
             said = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
