@@ -52,7 +52,7 @@ SETTLED = 3.0  # seconds that a worker takes at most from its first sign of life
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-async def fill(store: Store, readers: int) -> None:
+async def fill(store: Store, readers: int, papers: int = PAPERS) -> None:
     """Put papers, queries and readers into an empty database: every reader is owed half of the papers."""
     poll = {"listing": "daily", "polled_at": NOW, "outcome": "fresh", "reason": "", "day_text": "", "read": 0, "new": 0}
     paper = {
@@ -62,7 +62,7 @@ async def fill(store: Store, readers: int) -> None:
     }  # fmt: skip
     async with store._database.write() as connection:
         await connection.execute(insert(schema.poll), [poll] * 2)
-        for n in range(PAPERS):
+        for n in range(papers):
             own = {"guid": f"urn:{n}", "source_key": str(n), "title": title(n), "url": f"https://papers.example/{n}"}
             await connection.execute(insert(schema.paper), paper | own)
         await connection.execute(insert(schema.query), [{"canonical": f"graph OR word{n}"} for n in range(QUERIES)])
@@ -335,7 +335,7 @@ async def matching(url: str, queries: int) -> None:
     words = [f"word{number}" for number in range(5_000)]
     draw = random.Random(7)
     async with open_store(url) as store:
-        await fill(store, 1)
+        await fill(store, 1, papers=300)
         async with store._database.write() as connection:
             for start in range(0, queries, 20_000):
                 rows = [{"canonical": f"{draw.choice(words)} {draw.choice(words)} n{start + n}"} for n in range(20_000)]
@@ -348,7 +348,7 @@ async def matching(url: str, queries: int) -> None:
             Paper(source="t", source_key=str(n), title=" ".join(draw.sample(words, 8)), url="", abstract=" ".join(draw.sample(words, 120)))
             for n in range(300)
         ]  # fmt: skip
-        changes = tuple(Change(ChangeKind.NEW, each, (), PaperId(n % PAPERS + 1)) for n, each in enumerate(papers))
+        changes = tuple(Change(ChangeKind.NEW, each, (), PaperId(n + 1)) for n, each in enumerate(papers))
         last = QUERIES + queries
         shards = [Shard(poll_id=PollId(2), first=QueryId(first), last=QueryId(min(first + SHARD - 1, last)), changes=changes)
                   for first in range(1, last + 1, SHARD)]  # fmt: skip
