@@ -19,7 +19,9 @@ from notifier.store import Store
 
 COLOURS = {SubscriberState.CONFIRMED: "green", SubscriberState.SUPPRESSED: "red", SubscriberState.PENDING: "yellow"}
 
-subscriber = typer.Typer(help="Look after subscribers.", no_args_is_help=True)
+subscriber = typer.Typer(
+    help="Look after subscribers: list them, show one, send to a suppressed one again.", no_args_is_help=True
+)
 app.add_typer(subscriber, name="subscriber")
 
 
