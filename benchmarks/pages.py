@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from match import make_papers, make_queries, make_words, written
+from match_input import make_papers, make_queries, make_words, written
 
 from notifier import daemon
 from notifier.config import load

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from match import make_papers, make_queries, make_words, written
+from match_input import make_papers, make_queries, make_words, written
 
 from notifier.match import QuerySet
 from notifier.model import Change, ChangeKind, Diff, Hits, Outcome, Paper, PaperId, Poll, QueryId, Seen
