@@ -18,6 +18,7 @@ READERS = 120
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_p20_workers_behind_pgbouncer_send_everything_though_one_is_killed(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -34,7 +35,7 @@ async def test_p20_workers_behind_pgbouncer_send_everything_though_one_is_killed
         installation.pages.put("/daily", text_page("A Fictional Paper on Pools"))
         await subscribe_all(installation, people)
         async with workers(installation, "poll,match,send", "send") as (first, second):
-            async with asyncio.timeout(100):
+            async with asyncio.timeout(240):
                 await server.until(lambda: len(server.accepted) >= READERS // 4)
                 first.kill()
                 await first.wait()
