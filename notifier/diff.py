@@ -24,7 +24,6 @@ from notifier.model import (
     Seen,
     Track,
 )
-from notifier.mojibake import damaged
 
 NEWS = (ChangeKind.NEW, ChangeKind.CROSS)
 REPLACEMENTS = (AnnounceType.REPLACE, AnnounceType.REPLACE_CROSS)
@@ -207,18 +206,12 @@ def _revises(stored: Paper, entry: Paper) -> bool:
 def merge(stored: Paper, entry: Paper) -> Paper:
     """Add what an entry says to a stored paper: gaps are filled, votes refreshed; a revision renews its text too.
 
-    Text that reached us damaged is renewed by text that did not.
-
     The source and its key stay: they say where the paper was first met. The announcement is not a matter of gaps.
     """
     fresh: tuple[str, ...] = VOLATILE
     if _revises(stored, entry):
         fresh += ("title", "title_tex", "abstract", "abstract_tex", "authors", "categories", "version", "updated_at")
         fresh += ("announced_on", "comments", "journal_ref")
-    if damaged(stored.title) and not damaged(entry.title):
-        fresh += ("title", "title_tex")
-    if damaged(stored.abstract) and not damaged(entry.abstract):
-        fresh += ("abstract", "abstract_tex")
     news = {}
     for name in (f.name for f in fields(Paper) if f.name not in ("source", "source_key", "announce_type")):
         old, new = getattr(stored, name), getattr(entry, name)

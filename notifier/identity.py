@@ -4,11 +4,9 @@ Owns the keys of a paper and the rule that compares two papers that share one. K
 
 - `arxiv:<id>` without version (https://info.arxiv.org/help/arxiv_identifier.html); a DataCite DOI of arXiv is this key;
 - `doi:<name>`, lower-case, without resolver (DOI Handbook 2.4);
-- `title:<letters and digits>`, the title reduced until TeX, Unicode and white space spell it alike;
-- `ascii:<letters and digits>`, of a title that is not ASCII what is left of it when every other letter is lost.
+- `title:<letters and digits>`, the title reduced until TeX, Unicode and white space spell it alike.
 
-A strong key decides alone. A title decides only when nothing contradicts it: see `same`. The last key only finds a
-paper whose title is in mojibake today and was not yesterday, or the other way round.
+A strong key decides alone. A title decides only when nothing contradicts it: see `same`.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ import re
 import unicodedata
 
 from notifier.model import Paper
-from notifier.mojibake import damaged
 
 # A title this short is often shared ("Editorial", "Reply"): it needs more evidence than being equal.
 SHORT_TITLE = 20
@@ -64,9 +61,6 @@ def keys(paper: Paper) -> tuple[str, ...]:
     title = title_key(paper.title_tex or paper.title)
     if title:
         found.append(f"title:{title}")
-    rest = _ascii(paper.title)
-    if len(rest) >= SHORT_TITLE and not paper.title.isascii():
-        found.append(f"ascii:{rest}")
     return tuple(found) or (f"{paper.source}:{paper.source_key}",)
 
 
@@ -83,10 +77,9 @@ def same(one: Paper, other: Paper) -> bool:
     if one_doi and one_doi == other_doi:
         return True
     title = title_key(one.title_tex or one.title)
-    broken = damaged(one.title) or damaged(other.title)
-    if title != title_key(other.title_tex or other.title) and not (broken and _damaged_alike(one.title, other.title)):
+    if title != title_key(other.title_tex or other.title):
         return False
-    listed_apart = one.source == other.source and one.source_key != other.source_key and not _named_by_title(one, other)
+    listed_apart = one.source == other.source and one.source_key != other.source_key
     if not title:
         return one.source == other.source and not listed_apart
     if len(title) < SHORT_TITLE or listed_apart or (one_doi and other_doi):
@@ -94,17 +87,6 @@ def same(one: Paper, other: Paper) -> bool:
     if one.authors and other.authors:
         return bool(_family_names(one) & _family_names(other))
     return True
-
-
-def _named_by_title(one: Paper, other: Paper) -> bool:
-    """Tell whether the source has no keys of its own and the titles, differently spelt, stand for them."""
-    return all(each.source_key in (each.title, title_key(each.title_tex or each.title)) for each in (one, other))
-
-
-def _damaged_alike(one: str, other: str) -> bool:
-    """Tell whether two titles are one but for letters that are not ASCII."""
-    rest = _ascii(one)
-    return len(rest) >= SHORT_TITLE and rest == _ascii(other)
 
 
 def _same_text(one: Paper, other: Paper) -> bool:
@@ -141,10 +123,6 @@ def title_key(title: str) -> str:
     Letters of scripts without case or accents are kept, so that a Chinese title has a key too.
     """
     return _letters(_DRESS.sub("", title))
-
-
-def _ascii(title: str) -> str:
-    return "".join(letter for letter in title.lower() if letter.isascii() and letter.isalnum())
 
 
 def _letters(text: str) -> str:

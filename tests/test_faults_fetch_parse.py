@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -123,38 +122,6 @@ async def test_f022_a_page_that_comes_in_a_new_or_wrong_encoding_is_no_storm_of_
     assert news[0] == (True, 3)
     assert sum(new for _, new in news) == 3
     assert len(installation.mails(READER)) == 1
-
-
-RIGHT = "Étude des marées fictives à l’écart des côtes"
-
-
-@pytest.mark.parametrize("first", ["right", "mangled"])
-@pytest.mark.parametrize(
-    "mangle",
-    [
-        lambda page: page.encode().decode("latin-1").encode(),
-        lambda page: page.encode().decode("cp1252", "replace").encode(),
-        lambda page: page.encode().decode("latin-1").encode().decode("latin-1").encode(),
-        lambda page: page.encode().replace("é".encode(), b"\xe9").replace("à".encode(), b"\xe0"),
-    ],
-    ids=["taken for ISO 8859-1", "taken for windows-1252, with loss", "twice", "UTF-8 with bad bytes"],
-)
-async def test_f022_a_paper_known_by_its_title_alone_is_no_news_in_mojibake(
-    installation: World, mangle: Callable[[str], bytes], first: str
-) -> None:
-    """No id and no link: the title is all there is, and its letters change from day to day."""
-    await installation.subscribe(READER, "*")
-    installation.listing("papers", "daily-papers-text", first="owe")
-    page = text_page(RIGHT, *NEW)
-    right, mangled = page.encode(), mangle(page)
-    assert mangled != right
-    news = []
-    for content in (right, mangled, right) if first == "right" else (mangled, right, mangled):
-        installation.pages.put("/papers", content)
-        (poll,), _ = await installation.run()
-        assert poll.outcome is not Outcome.FAILED, poll.reason
-        news.append(poll.new)
-    assert news == [3, 0, 0]
 
 
 async def test_f025_without_a_network_at_the_start_the_papers_come_when_there_is_one(

@@ -92,20 +92,3 @@ def test_ids_decide_and_a_title_decides_only_where_nothing_contradicts_it(
 ) -> None:
     assert same(paper(**one), paper(**other)) is expected
     assert same(paper(**other), paper(**one)) is expected
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ("\ufffdtude des mar\ufffdes fictives", "Étude des marées fictives", True),
-        ("Ã\ufffdtude des marÃ©es fictives", "Étude des marées fictives", True),
-        ("Etude des marees fictives", "Étude des marées fictives", True),
-        ("Étude des marées fictives", "Étude des morées fictives", False),
-        ("Étude des marées fictives", "Êtude des mar\u00e8s\u00e8 fictives", False),
-        ("\ufffdtude", "Étude", False),
-    ],
-)
-def test_f022_a_title_with_lost_letters_is_the_one_that_lost_them(one: str, other: str, expected: bool) -> None:
-    first, second = (paper(title=title, source=source) for title, source in ((one, "a"), (other, "b")))
-    assert same(first, second) is same(second, first) is expected
-    assert expected is False or set(keys(first)) & set(keys(second))

@@ -2,8 +2,7 @@
 
 Owns what a page's own words may hold once they are in a `Paper`: one line of Unicode in normal form C (UAX #15), with
 single spaces, without control characters (line separators included), lone surrogates, noncharacters, bidirectional
-overrides (UAX #9), invisible characters (which would hide a word from a query) and mojibake that can be undone
-(`notifier.mojibake`), and no longer than its limit.
+overrides (UAX #9) and invisible characters (which would hide a word from a query), and no longer than its limit.
 A link is an absolute http or https URL or it is dropped. Nothing here raises on any string.
 
 Lengths are bounded *before* normalising, because normalising costs time and may grow text, and again after.
@@ -15,7 +14,6 @@ import re
 import unicodedata
 from urllib.parse import urljoin, urlsplit
 
-from notifier.mojibake import damaged, mended
 from notifier.tex import readable
 
 # Lengths in code points; a page may hold more, a paper may not.
@@ -63,9 +61,8 @@ def line(raw: object, limit: int) -> str:
         return raw.strip(" ")  # as most are
     text = raw[: limit * _RAW_FACTOR]
     cut = len(raw) > len(text)
-    text = mended(text)
     if not cut:
-        plain = text.strip(" ") if text.isprintable() and "  " not in text else " ".join(text.split())
+        plain = raw.strip(" ") if raw.isprintable() and "  " not in raw else " ".join(raw.split())
         if len(plain) <= limit and plain.isprintable() and (plain.isascii() or _is_clean(plain)):
             return plain  # as nearly all others are
     text = _visible(text)
@@ -82,8 +79,8 @@ def line(raw: object, limit: int) -> str:
 
 
 def _is_clean(text: str) -> bool:
-    """Tell whether printable text holds nothing that is mended, dropped, bounded or normalised."""
-    return not (damaged(text) or _HIDDEN.search(text)) and unicodedata.is_normalized("NFC", text)
+    """Tell whether printable text holds nothing that is dropped, bounded or normalised."""
+    return not _HIDDEN.search(text) and unicodedata.is_normalized("NFC", text)
 
 
 def _visible(text: str) -> str:
