@@ -73,12 +73,14 @@ class Queries:
         return match.QuerySet()
 
 
-async def load_queries(queries: Queries, store: Store, last: QueryId | None = None) -> None:
+async def load_queries(
+    queries: Queries, store: Store, last: QueryId | None = None, first: QueryId | None = None
+) -> None:
     """Add the queries, up to `last`, that are asked since the last look, drop those that are no more.
 
     One that cannot be read stops no other.
     """
-    for each in await store.queries(queries.latest, last, queries.turned):
+    for each in await store.queries(queries.latest, last, queries.turned, first):
         queries.latest, queries.turned = max(queries.latest, each.query), max(queries.turned, each.turned)
         if not each.asked:
             queries.every.remove(each.query)
@@ -310,7 +312,7 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
 
 async def match_shard(shard: Shard, queries: Queries, store: Store) -> bool:
     """Match a shard and store its hits; False when somebody else did. `queries` hold those of its run, or fewer."""
-    await load_queries(queries, store, shard.last)
+    await load_queries(queries, store, shard.last, shard.first)
     hits = [each for each in find_hits(shard.changes, queries) if each.query <= shard.last]
     return await store.record_hits(shard, hits)
 

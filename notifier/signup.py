@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from notifier import log, pipeline, present
 from notifier.drain import Desk
-from notifier.errors import AddressError, NotifierError
+from notifier.errors import AddressError, NotifierError, Unwritable
 from notifier.model import Asking, Letter, LetterKind, SubscriberState, Wish
 
 TOO_LATE = timedelta(days=1)  # after which nobody waits for the mail any more, and nothing is done
@@ -24,10 +24,15 @@ async def deal_with_left(desk: Desk, now: datetime) -> int:
     """Deal with what was answered by a program that ended before it was dealt with; return how much that was."""
     left = await desk.store.askings(now - LEFT)
     for asking in left:
-        if now - asking.asked_at > TOO_LATE:
-            await desk.store.dealt_with(asking)
-        else:
-            await deal_with(asking, desk, now)
+        try:
+            if now - asking.asked_at > TOO_LATE:
+                await desk.store.dealt_with(asking)
+            else:
+                await deal_with(asking, desk, now)
+        except Unwritable:
+            raise
+        except Exception as fault:  # it holds up nobody else
+            log.step_failed("sign-up", fault)
     return len(left)
 
 
@@ -35,9 +40,9 @@ async def deal_with(asking: Asking, desk: Desk, now: datetime) -> None:
     """Deal with what was asked for; what fails stays, unless the address is at fault."""
     try:
         if asking.wish is not None:
-            await _ask(asking.wish, desk, now)
+            await _ask(asking, asking.wish, desk, now)
         else:
-            await _remind(asking.email, desk, now)
+            await _remind(asking, desk, now)
     except NotifierError as fault:
         log.step_failed("sign-up" if asking.wish else "sending a link", fault)
         if not isinstance(fault, AddressError):
@@ -45,19 +50,19 @@ async def deal_with(asking: Asking, desk: Desk, now: datetime) -> None:
     await desk.store.dealt_with(asking)
 
 
-async def _ask(wish: Wish, desk: Desk, now: datetime) -> None:
+async def _ask(asking: Asking, wish: Wish, desk: Desk, now: datetime) -> None:
     """Let the wish wait, and write to its address if nothing was written to it today."""
     reader = await desk.store.ask(wish, now)
     waiting = await desk.store.waiting(reader.subscriber_id, now)
     labels = [present.clean(each.wish.label, LONGEST_LABEL) for each in waiting]
     values = {"labels": labels, "confirm_url": _url(desk, "confirm", reader.token)}
-    key = f"confirm {now.astimezone(UTC).date()}"
+    key = f"confirm {asking.asked_at.astimezone(UTC).date()}"
     await pipeline.post(desk, Letter(kind=LetterKind.CONFIRM, recipient=wish.email, key=key, values=values), now)
 
 
-async def _remind(email: str, desk: Desk, now: datetime) -> None:
+async def _remind(asking: Asking, desk: Desk, now: datetime) -> None:
     """Write their link to an address that has confirmed one day, if that was not done today."""
-    reader = await desk.store.subscriber(email)
+    reader = await desk.store.subscriber(asking.email)
     if reader is None or reader.state is not SubscriberState.CONFIRMED:
         return
     values = {
@@ -71,8 +76,8 @@ async def _remind(email: str, desk: Desk, now: datetime) -> None:
             {"text": "Unsubscribe", "url": _url(desk, "unsubscribe", reader.token)},
         ],
     }
-    key = f"link {now.astimezone(UTC).date()}"
-    await pipeline.post(desk, Letter(kind=LetterKind.NOTE, recipient=email, key=key, values=values), now)
+    key = f"link {asking.asked_at.astimezone(UTC).date()}"
+    await pipeline.post(desk, Letter(kind=LetterKind.NOTE, recipient=asking.email, key=key, values=values), now)
 
 
 def _url(desk: Desk, purpose: str, token: str) -> str:

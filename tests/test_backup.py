@@ -78,6 +78,11 @@ async def test_p24_what_was_in_doubt_at_a_restore_is_offered_once_more_as_the_sa
         assert len(server.accepted) == 1
         assert cli(installation, "restore", str(copy)).returncode == 0
         assert cli(installation, "release").stdout == "1 messages leave when their time comes\n"
+        async with installation.opened() as running:
+            (waiting,) = await running.store.parcels()
+            message = await running.store.message(waiting.outbox_id)
+        assert message is not None
+        assert message.content is not None, "it would be composed anew"
         for _ in range(3):
             await read(installation, NEW, OLD)
     first, again = server.accepted

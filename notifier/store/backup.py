@@ -172,7 +172,11 @@ def _carry_over(restored: Path, newer: Path, people: bool) -> tuple[int, int, in
         database.execute(f"INSERT OR REPLACE INTO main.message SELECT * FROM newer.message WHERE {mine}")
         carried = f"message_id IN (SELECT id FROM newer.message WHERE {mine})"
         database.execute(f"DELETE FROM main.content WHERE {carried}")
-        # What is in doubt is offered once more: with the same bytes.
+        # What is in doubt is offered once more: with the same bytes, of which it may share lines with others.
+        database.execute(
+            "INSERT INTO main.lines SELECT * FROM newer.lines WHERE true "
+            "ON CONFLICT(key) DO UPDATE SET kept_at = max(kept_at, excluded.kept_at)"
+        )
         database.execute(f"INSERT INTO main.content SELECT * FROM newer.content WHERE {carried}")
         database.execute(
             "INSERT OR REPLACE INTO main.delivery SELECT * FROM newer.delivery "
@@ -200,6 +204,7 @@ def _forget_erased(database: sqlite3.Connection) -> int:
     emails = f"SELECT email FROM main.subscriber WHERE id IN ({gone})"
     database.execute(f"DELETE FROM main.message WHERE recipient IN ({emails})")
     database.execute("DELETE FROM main.content WHERE message_id NOT IN (SELECT id FROM main.message)")
+    database.execute("DELETE FROM main.asking")  # some may be theirs, and nobody waits for what was asked so long ago
     return database.execute(f"DELETE FROM main.subscriber WHERE id IN ({gone})").rowcount
 
 

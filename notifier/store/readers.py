@@ -79,6 +79,7 @@ class Readers(Wishes):
     async def take_along(self, subscriber_id: SubscriberId) -> dict[str, list[dict[str, Any]]]:
         """Return every row that is about a subscriber, by table, without what opens their links."""
         message, delivery, paper, query = schema.message, schema.delivery, schema.paper, schema.query
+        address = select(schema.subscriber.c.email).where(schema.subscriber.c.id == subscriber_id)
         hidden = {"token", "content", "owner", "lease_until"}
         found: dict[str, list[dict[str, Any]]] = {}
         asked = {
@@ -92,6 +93,7 @@ class Readers(Wishes):
             .join(query)
             .where(schema.earlier.c.subscriber_id == subscriber_id)
             .order_by(schema.earlier.c.id),
+            "asked": select(schema.asking).where(schema.asking.c.email.in_(address)),
             "unconfirmed": select(schema.wish).where(schema.wish.c.subscriber_id == subscriber_id),
             "messages": select(message).where(message.c.subscriber_id == subscriber_id).order_by(message.c.id),
             "papers": select(

@@ -44,12 +44,14 @@ class Subscribers:
         self._database = database
         self._secret = secret
 
-    async def queries(self, after: QueryId, last: QueryId | None = None, turned: int = 0) -> list[StoredQuery]:
-        """Return every query that was added after `after` or turned after `turned`, up to `last`, in order of id."""
+    async def queries(
+        self, after: QueryId, last: QueryId | None = None, turned: int = 0, first: QueryId | None = None
+    ) -> list[StoredQuery]:
+        """Return every query that was added after `after` or turned after `turned`, from `first` to `last`, by id."""
         table, subscription = schema.query, schema.subscription
         asked = exists().where(subscription.c.query_id == table.c.id, subscription.c.active)
         new = select(table, asked.label("asked")).where(or_(table.c.id > after, table.c.turned > turned))
-        new = new.order_by(table.c.id)
+        new = new.where(table.c.id >= (first or 0)).order_by(table.c.id)
         async with self._database.read() as connection:
             rows = await connection.execute(new if last is None else new.where(table.c.id <= last))
             return [StoredQuery(QueryId(row.id), row.canonical, row.asked, row.turned) for row in rows]
