@@ -18,9 +18,9 @@ import pytest
 
 from notifier.daemon import once
 from notifier.daemon.site import site
-from notifier.model import Cadence, SubscriberState
+from notifier.model import Cadence, DigestClock, SubscriberState, Wish
 from notifier.query import parse
-from notifier.signup import LEFT, TOO_LATE, deal_with_left
+from notifier.signup import LEFT, TOO_LATE, deal_with, deal_with_left
 from notifier.store.wishes import KEPT
 from notifier.web import application, guard, limits, patience
 from notifier.web.guard import Guard
@@ -116,6 +116,16 @@ async def test_what_was_answered_and_then_cut_off_is_dealt_with_later_and_once(h
     assert await letters(here) == {READER: 1, OTHER: before[OTHER] + 1}
     answer = await here.client.post(await here.link("confirm"), data={"history": "0"})
     assert "You are subscribed" in answer.text
+
+
+async def test_what_was_dealt_with_before_midnight_and_again_after_it_is_one_mail(here: Visit) -> None:
+    store, desk = here.site.running.store, here.site.running.desk
+    asked_at = here.world.now.replace(hour=23, minute=59)
+    wish = Wish(email=READER, label="ferries", canonical="ferries", clock=DigestClock(Cadence.IMMEDIATE, "UTC"))
+    await deal_with(await store.note_asking(READER, wish, asked_at), desk, asked_at)
+    await store.note_asking(READER, wish, asked_at)  # as if the power had failed before it was forgotten
+    assert await deal_with_left(desk, asked_at + timedelta(minutes=5)) == 1
+    assert await letters(here) == {READER: 1}
 
 
 async def test_what_was_asked_for_days_ago_is_forgotten(here: Visit) -> None:
