@@ -37,6 +37,7 @@ from notifier.store.letters import Letters
 from notifier.store.migrate import check_known, migrate, revision
 from notifier.store.outbox import Outbox
 from notifier.store.papers import Papers
+from notifier.store.postgresql import PREPARED
 from notifier.store.quarantine import Quarantine
 from notifier.store.relays import Relays
 from notifier.store.review import Review
@@ -88,7 +89,8 @@ class Store(
     @property
     def address(self) -> str:
         """The URL of the database with all that is secret in it, as PostgreSQL's own library takes it."""
-        return self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        plain = self._database.url.difference_update_query([PREPARED]).set(drivername="postgresql")
+        return plain.render_as_string(hide_password=False)
 
     @property
     def place(self) -> str:

@@ -34,7 +34,7 @@ from notifier.store.lines import keep_lines, shared
 from notifier.store.score import STALE_AFTER, went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.sqlite import instant
-from notifier.store.stroke import stroke
+from notifier.store.stroke import keep_all, stroke
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
 from notifier.store.workers import SILENT
@@ -118,17 +118,6 @@ class Outbox:
         """Store the composed bytes of messages that are claimed by `owner`: every attempt will carry these."""
         if not contents:
             return
-        message = schema.message
-        ours = message.c.id == bindparam("number"), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
-        added = self._database.insert(schema.content)
-        kept = added.from_select(
-            ["message_id", "octets", "packed_at"],
-            select(message.c.id, bindparam("bytes", type_=LargeBinary), bindparam("at", type_=schema.Instant())).where(
-                *ours
-            ),
-        )
-        new = {"octets": added.excluded.octets, "packed_at": added.excluded.packed_at}
-        kept = kept.on_conflict_do_update(index_elements=["message_id"], set_=new)
         rows = [
             {"number": number, "bytes": each.packed(), "at": now}
             if isinstance(each, Written)
@@ -138,7 +127,7 @@ class Outbox:
 
         async def store(connection: AsyncConnection) -> None:
             await keep_lines(self._database, connection, shared(each for _, each in contents), now)
-            await connection.execute(kept, rows)
+            await _keep(self._database, connection, rows, owner)
 
         await self._database.transact(store, alone=False)
 
@@ -371,6 +360,20 @@ _SENT = (
         code=bindparam("said"), reply=bindparam("words"), settled_at=bindparam("at"),
     )
 )  # fmt: skip
+
+
+async def _keep(database: Database, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], owner: str) -> None:
+    """Store the bytes of claimed messages; those of PostgreSQL as one statement."""
+    if not database.is_sqlite:
+        await keep_all(connection, rows, owner)
+        return
+    message = schema.message
+    ours = message.c.id == bindparam("number"), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
+    added = database.insert(schema.content)
+    given = bindparam("bytes", type_=LargeBinary), bindparam("at", type_=schema.Instant())
+    kept = added.from_select(["message_id", "octets", "packed_at"], select(message.c.id, *given).where(*ours))
+    new = {"octets": added.excluded.octets, "packed_at": added.excluded.packed_at}
+    await connection.execute(kept.on_conflict_do_update(index_elements=["message_id"], set_=new), rows)
 
 
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:

@@ -20,8 +20,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from notifier.errors import StoreError
 
 CONNECTIONS = 10  # and as many again in a rush
-# How it is connected to: without prepared statements, which PgBouncer's transactions would end, and so that
-# a network that was cut is noticed within half a minute, in seconds and milliseconds.
+PREPARED = "prepare_threshold"  # in the URL: times after which a statement is prepared
+# How it is connected to: without prepared statements unless the URL asks for them, for old PgBouncers lose them, and so
+# that a network that was cut is noticed within half a minute, in seconds and milliseconds.
 CONNECT: Mapping[str, int | None] = {
     "prepare_threshold": None, "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
     "keepalives_count": 3, "tcp_user_timeout": 25_000,
@@ -33,17 +34,19 @@ LONGEST_PAUSE = "20s"
 
 
 def open_postgresql(url: URL) -> AsyncEngine:
-    """Return the engine of a server's database; StoreError when its driver is not installed."""
+    """Return the engine of a server's database; StoreError when its driver is not installed, or for a wrong URL."""
     try:
         engine = create_async_engine(
-            url.set(drivername="postgresql+psycopg"),
+            url.difference_update_query([PREPARED]).set(drivername="postgresql+psycopg"),
             hide_parameters=True,  # they hold addresses
             pool_size=CONNECTIONS,
             max_overflow=CONNECTIONS,
-            connect_args=dict(CONNECT),
+            connect_args=dict(CONNECT) | {PREPARED: _times(url)},
         )
     except ModuleNotFoundError as missing:
         raise StoreError(f"PostgreSQL needs {missing.name}: install paper-notifier[postgres]") from None
+
+    from psycopg.types.array import ListBinaryDumper
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _record: Any) -> None:
@@ -51,6 +54,8 @@ def open_postgresql(url: URL) -> AsyncEngine:
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_PAUSE}'")
         cursor.close()
         connection.commit()
+        # What is given as an array is sent in binary: as text, each octet of a mail would be four.
+        connection.driver_connection.adapters.register_dumper(list, ListBinaryDumper)
 
     @event.listens_for(engine.sync_engine, "checkin")
     def rest(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
@@ -69,3 +74,13 @@ def open_postgresql(url: URL) -> AsyncEngine:
             raise DisconnectionError
 
     return engine
+
+
+def _times(url: URL) -> int | None:
+    """Return after how many times a statement is prepared; None is never."""
+    asked = url.query.get(PREPARED, "")
+    if not asked:
+        return None
+    if not (isinstance(asked, str) and asked.isascii() and asked.isdigit()):
+        raise StoreError(f"{PREPARED} in the URL of the database must be a number: {asked}")
+    return int(asked)

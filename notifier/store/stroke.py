@@ -7,10 +7,12 @@ costs by itself counts: a statement that commits by itself takes one round trip 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Integer, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, Text, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.store.engine import Database
 from notifier.store.schema import Instant
@@ -46,6 +48,23 @@ SELECT id FROM marked UNION ALL SELECT id FROM sent""").bindparams(
     bindparam("times", type_=ARRAY(Instant)),
     bindparam("stale", type_=Instant()),
 )
+
+_GIVEN = {"numbers": "number", "bytes": "bytes", "times": "at"}
+_KEPT = text("""
+INSERT INTO content (message_id, octets, packed_at)
+SELECT m.id, given.octets, given.at FROM unnest(:numbers, :bytes, :times) given(id, octets, at)
+JOIN message m ON m.id = given.id AND m.owner = :mine AND m.state = 'claimed'
+ON CONFLICT (message_id) DO UPDATE SET octets = excluded.octets, packed_at = excluded.packed_at""").bindparams(
+    bindparam("numbers", type_=ARRAY(BigInteger)),
+    bindparam("bytes", type_=ARRAY(LargeBinary)),
+    bindparam("times", type_=ARRAY(Instant)),
+)
+
+
+async def keep_all(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], owner: str) -> None:
+    """Store the `bytes` of messages that are claimed by `owner`, by `number`, with when they were packed (`at`)."""
+    given = {name: [row[each] for row in rows] for name, each in _GIVEN.items()}
+    await connection.execute(_KEPT, given | {"mine": owner})
 
 
 async def stroke(
