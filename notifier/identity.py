@@ -27,13 +27,14 @@ _ARXIV = re.compile(
     r"(?=$|[^\w/.-]|\.pdf|\.(?:\s|$))",
     re.IGNORECASE,
 )
+_COMMON_ARXIV = re.compile(r"(?:https?://arxiv\.org/abs/|/abs/)?(\d\d(?:0[1-9]|1[0-2])\.\d{4,5})(?:v(\d{1,3}))?")
 _DOI = re.compile(r"\b(10\.\d{4,9}/[^\s\"<>]+)", re.ASCII)
 _ARXIV_DOI = re.compile(rf"10\.48550/arxiv\.({_NEW_STYLE}|{_OLD_STYLE})(?:v\d+)?$", re.IGNORECASE)
 
 
 def arxiv_id(text: str) -> tuple[str, int | None] | None:
     """Find an arXiv identifier in an id, link or OAI name: (id without version, version if stated), else None."""
-    found = _ARXIV.search(text.strip())
+    found = _COMMON_ARXIV.fullmatch(text) or _ARXIV.search(text.strip())
     if not found:
         return None
     name, version = found.groups()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.tex import readable
+from notifier.tex.accents import accented
+from notifier.tex.read import Reader
+from notifier.tex.repair import repaired, typography
 
 
 @pytest.mark.parametrize(
@@ -148,6 +151,19 @@ def test_no_text_breaks_the_reader(source: str) -> None:
 @given(st.text(st.characters(exclude_characters="\\$^{}~`-_")))
 def test_text_without_markup_is_returned_as_it_is(source: str) -> None:
     assert readable(source) is source
+
+
+PIECES = [
+    "\\'", "\\`", '\\"', "\\^", "\\~", "\\=", "\\.", "{\\'e}", "{\\^c}", '\\"{o}', "\\'i", "{", "}", "$", "^", "circ",
+    "C:", "Bob", "s", "t", "re", " ", "-", "--", "`", "'", "_", "\\", "\\i", "\\v", "\\alpha", "é", "$x_1$", "$\\mu$",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
+@example("\\^circ").via("a degree, no accent")
+@example("Bob\\'s").via("an apostrophe, no accent")
+def test_accents_are_read_the_quick_way_as_they_are_the_long_way(source: str) -> None:
+    assert accented(source) in (None, Reader(typography(repaired(source))).read())
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,8 @@ def arxiv_paper(
     shown_abstract, abstract_tex = reading(abstract, ABSTRACT_LIMIT)
     shown_comments, _ = reading(comments, NOTE_LIMIT)
     shown_journal, _ = reading(journal_ref, NOTE_LIMIT)
-    codes = tuple(dict.fromkeys(code for raw in categories if (code := category(raw))))
-    first_doi = doi(_NEXT_DOI.split(doi_text.strip()[:NOTE_LIMIT], maxsplit=1)[0])
+    codes = tuple(dict.fromkeys([code for raw in categories if (code := category(raw))]))
+    first_doi = doi(_NEXT_DOI.split(doi_text.strip()[:NOTE_LIMIT], maxsplit=1)[0]) if doi_text else None
     return Paper(
         source=source,
         source_key=key,
@@ -68,7 +68,7 @@ def arxiv_paper(
         doi=first_doi,
         authors=authors,
         categories=codes,
-        primary_category=category(primary_category) or (codes[0] if codes else None),
+        primary_category=(primary_category and category(primary_category)) or (codes[0] if codes else None),
         announce_type=announce_type,
         announced_on=announced_on,
         published_at=published_at,

@@ -85,6 +85,6 @@ def common_stamp(text: str) -> datetime | None:
 def utc(moment: datetime | None) -> datetime | None:
     """Return the same instant in UTC, None where it falls out of the calendar."""
     try:
-        return moment.astimezone(UTC) if moment else None
+        return moment if moment is None or moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

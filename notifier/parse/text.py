@@ -46,6 +46,7 @@ _HIDDEN = re.compile(
     "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3164\ufe20-\ufe2f\uffa0\U000e0100-\U000e01ef]"
 )
+_ASCII = bytes(range(128))
 # The common link: `urlsplit` has nothing to say about it.
 _COMMON_LINK = re.compile(
     r"https?://[a-z0-9][a-z0-9.-]{0,250}/[A-Za-z0-9._~/-]{0,500}+(?:\?[A-Za-z0-9._~/=&%-]{1,500}+)?(?:#[A-Za-z0-9._~-]{1,100}+)?"
@@ -57,14 +58,14 @@ def line(raw: object, limit: int) -> str:
     """Clean text to one line of at most `limit` code points; cut text ends in an ellipsis; not a string is ""."""
     if not isinstance(raw, str):
         return ""
-    if len(raw) <= limit and raw.isascii() and raw.isprintable() and "  " not in raw:
-        return raw.strip(" ")  # as most are
     text = raw[: limit * _RAW_FACTOR]
     cut = len(raw) > len(text)
     if not cut:
-        plain = raw.strip(" ") if raw.isprintable() and "  " not in raw else " ".join(raw.split())
+        plain = raw.strip().replace("\n", " ")
+        if "  " in plain:
+            plain = " ".join(plain.split())
         if len(plain) <= limit and plain.isprintable() and (plain.isascii() or _is_clean(plain)):
-            return plain  # as nearly all others are
+            return plain  # as nearly all are
     text = _visible(text)
     if not text.isascii():
         text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", _MARKS.sub(r"\1", text)))
@@ -80,7 +81,9 @@ def line(raw: object, limit: int) -> str:
 
 def _is_clean(text: str) -> bool:
     """Tell whether printable text holds nothing that is dropped, bounded or normalised."""
-    return not _HIDDEN.search(text) and unicodedata.is_normalized("NFC", text)
+    # ASCII's letters are composed with marks alone, of which none passes: the other letters tell, and are few.
+    other = text.encode().translate(None, _ASCII).decode()
+    return not _HIDDEN.search(other) and unicodedata.is_normalized("NFC", other)
 
 
 def _visible(text: str) -> str:
@@ -98,7 +101,9 @@ def reading(raw: object, limit: int) -> tuple[str, str]:
     shown = readable(source)
     if shown is source:
         return source, ""
-    text = line(shown, limit) or source  # all markup: the source is the only thing there is to read
+    if len(shown) > limit or not shown.isprintable() or not (shown.isascii() or _is_clean(shown)):
+        shown = line(shown, limit)
+    text = shown or source  # all markup: the source is the only thing there is to read
     return text, source if source != text else ""
 
 
@@ -126,7 +131,9 @@ def link(raw: object, at: str = "") -> str | None:
 def names(raw: list[str]) -> tuple[str, ...]:
     """Clean a list of names, without empty ones, in the page's order, at most `AUTHORS_LIMIT`."""
     if len(raw) <= AUTHORS_LIMIT and max(map(len, raw), default=0) <= NAME_LIMIT:
-        together = "|".join(raw)
+        together = f"|{'|'.join(raw)}|"
         if together.isprintable() and "  " not in together and (together.isascii() or _is_clean(together)):
-            return tuple(filter(None, [one.strip(" ") for one in raw]))
+            if "| " in together or " |" in together or "||" in together:
+                return tuple(filter(None, [one.strip(" ") for one in raw]))
+            return tuple(raw)  # as nearly all are
     return tuple(name for one in raw[:AUTHORS_LIMIT] if (name := line(one, NAME_LIMIT)))

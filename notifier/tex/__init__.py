@@ -9,15 +9,19 @@ its time is proportional to the length, and text without markup comes back as it
 
 from __future__ import annotations
 
+from notifier.tex.accents import accented
 from notifier.tex.read import Reader
 from notifier.tex.repair import repaired, typography
 
-_SIGNS = ("\\", "$", "^", "{", "}", "~", "--", "`", "_")  # text without any of these has no markup
+_SIGNS = ("\\", "$", "^", "{", "}", "~", "`", "_", "--")  # text without any of these has no markup
 
 
 def readable(source: str) -> str:
     """Turn TeX markup into readable Unicode; text without any is returned unchanged."""
     for sign in _SIGNS:
         if sign in source:
+            text = accented(source) if sign == "\\" and "$" not in source else None
+            if text is not None:
+                return text
             return Reader(typography(repaired(source))).read()
     return source

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from bisect import bisect_left
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from notifier.tex.symbols import (
@@ -23,9 +24,10 @@ from notifier.tex.symbols import (
 )
 
 MATH_LIMIT = 500  # code points between two dollars; more is prose about money
+FORMULAS_KEPT = 2_000
 DEPTH_LIMIT = 20  # groups inside groups; deeper ones are shown as they are
 
-_PLAIN = re.compile(r"[^\\$^_{}]+")
+_SIGNS = ("\\", "$", "^", "_", "{", "}")  # where a step is taken; what is between them is plain
 _NAME = re.compile(r"[A-Za-z]+\*?")
 _WINDOWS_PATH = re.compile(r"(?<=[A-Za-z]:)\\\S*|(?<!\S)\\\\\w[\w.-]*\\\S+")
 _OPTION = re.compile(r"\s*\[[^\[\]]{0,100}\](?=\s*\{)")
@@ -34,9 +36,7 @@ _ACCENTED_AFTER_NAME = re.compile(r"\s*\{\s*\\?[^\W\d_]\s*\}|\s+[^\W\d_](?!\w)")
 _AFTER_APOSTROPHE = re.compile(r"(?<=[A-Za-z]\\')(?:s|t|re|ll|ve|d|m)(?![A-Za-z\\])")
 _BARE_POWER = re.compile(r"[-+]?\d+|\*|[A-Z](?![A-Za-z])")
 _BARE_INDEX = re.compile(r"(?<=\b[A-Z]_)\d(?!\w)")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ONE_WORD = re.compile(r"[\w.∗⋆⊙⊕∞]+")
-_MARKUP = re.compile(r"[\\$^_{}]")
 _SETLIKE = re.compile(r"[,:;\"'|]|^\s|\s$")
 _TEX_IN_MATH = re.compile(r"\\[A-Za-z]|[\^{]|\w_")
 _PROSE = re.compile(
@@ -65,22 +65,29 @@ class Reader:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.closing = _matching_braces(source)
+        self.signs = _signs(source)
+        self.closing = _matching_braces(source, self.signs) if "{" in source else {}
 
     def read(self) -> str:
         text = self._span(0, _Scope(len(self.source)))
         return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip(" ")
 
+    def formula(self) -> str:
+        """Read a source that is math between two signs."""
+        return self._span(1, _Scope(len(self.source) - 1, math=True, depth=1)).strip(" ")
+
     def _span(self, at: int, scope: _Scope) -> str:
         out: list[str] = []
-        source, end = self.source, scope.end
+        source, signs, end = self.source, self.signs, scope.end
         while at < end:
-            plain = _PLAIN.match(source, at, end)
-            if plain:
-                at = plain.end()
-                if at == end and not out:
-                    return plain[0]  # as most groups are
-                out.append(plain[0])
+            sign = signs[bisect_left(signs, at)]
+            if sign > at:
+                if sign >= end:
+                    if not out:
+                        return source[at:end]  # as most groups are
+                    sign = end
+                out.append(source[at:sign])
+                at = sign
                 continue
             text, at = _STEPS[source[at]](self, at, scope)
             if text == _CITATION:
@@ -101,8 +108,10 @@ class Reader:
         content, after = self.source[start:close], close + len(mark)
         if close < 0 or not _is_math(content, self.source[after : after + 1]):
             return "$", at + 1
-        if not _MARKUP.search(content):
+        if self.signs[bisect_left(self.signs, start)] >= close:  # no markup
             return content.strip(" "), after
+        if not scope.depth:
+            return _formula(content), after
         return self._span(start, scope.inner(close, math=True)).strip(" "), after
 
     def _brace(self, at: int, scope: _Scope) -> _Read:
@@ -136,15 +145,13 @@ class Reader:
         return sign, start
 
     def _macro(self, at: int, scope: _Scope) -> _Read:
+        name = _NAME.match(self.source, at + 1, scope.end)
         if scope.math:
-            name = _NAME.match(self.source, at + 1, scope.end)
             symbol = _plain_symbols().get(name[0]) if name else None
             if name and symbol and not self.source.startswith("{", name.end()):
                 return symbol, self._spaces(name.end(), scope) if symbol.isalpha() else name.end()
-        path = None if scope.math else _WINDOWS_PATH.match(self.source, at, scope.end)
-        if path:
+        elif path := _WINDOWS_PATH.match(self.source, at, scope.end):
             return path[0], path.end()
-        name = _NAME.match(self.source, at + 1, scope.end)
         return self._named(name[0].rstrip("*"), at, name.end(), scope) if name else self._escape(at, scope)
 
     def _escape(self, at: int, scope: _Scope) -> _Read:
@@ -219,13 +226,18 @@ class Reader:
 
     def _argument(self, at: int, scope: _Scope, *, math: bool | None = None) -> _Read:
         """Read an argument, and skip optional ones in brackets before it; without one: ("", at)."""
-        option = _OPTION.match(self.source, at, scope.end)
-        group = self._group(option.end() if option else at, scope)
-        if not group:
-            return "", at
+        close = self.closing.get(at, scope.end)
+        if close < scope.end:
+            start = at + 1  # as most are
+        else:
+            option = _OPTION.match(self.source, at, scope.end)
+            group = self._group(option.end() if option else at, scope)
+            if not group:
+                return "", at
+            start, close = group
         if scope.depth >= DEPTH_LIMIT:
-            return self.source[group[0] : group[1]], group[1] + 1
-        return self._span(group[0], scope.inner(group[1], math=math)), group[1] + 1
+            return self.source[start:close], close + 1
+        return self._span(start, scope.inner(close, math=math)), close + 1
 
     # Macros that need more than "keep the argument".
 
@@ -288,6 +300,12 @@ _READ_BY_NAME = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=FORMULAS_KEPT)
+def _formula(content: str) -> str:
+    """Read what stands between two dollars; a page says the same few over and over."""
+    return Reader(f"${content}$").formula()
+
+
 @cache
 def _plain_symbols() -> dict[str, str]:
     """Symbols whose names mean nothing else, and which are no words."""
@@ -295,17 +313,33 @@ def _plain_symbols() -> dict[str, str]:
     return {name: symbol for name, symbol in symbols().items() if name not in other}
 
 
-def _matching_braces(source: str) -> dict[int, int]:
+def _signs(source: str) -> list[int]:
+    """Return where the signs stand that mean something, in order, and the end; `find` is fast between them."""
+    places = [len(source)]
+    for sign in _SIGNS:
+        at = source.find(sign)
+        while at >= 0:
+            places.append(at)
+            at = source.find(sign, at + 1)
+    places.sort()
+    return places
+
+
+def _matching_braces(source: str, signs: list[int]) -> dict[int, int]:
     """Map each `{` to its `}`; escaped and unmatched ones are in no pair."""
     pairs: dict[int, int] = {}
     open_at: list[int] = []
-    if "{" not in source:
-        return pairs
-    for found in _BRACE.finditer(source):
-        if found[0] == "{":
-            open_at.append(found.start())
-        elif found[0] == "}" and open_at:
-            pairs[open_at.pop()] = found.start()
+    escaped = -1
+    for at in signs[:-1]:
+        sign = source[at]
+        if at == escaped:
+            continue
+        if sign == "\\":
+            escaped = at + 1
+        elif sign == "{":
+            open_at.append(at)
+        elif sign == "}" and open_at:
+            pairs[open_at.pop()] = at
     return pairs
 
 
@@ -323,6 +357,8 @@ def _is_math(content: str, after: str) -> bool:
 def _small(text: str, sign: str) -> str:
     """Write a superscript or subscript small; where Unicode lacks a letter of it, after its sign."""
     table = SUPERSCRIPTS if sign == "^" else SUBSCRIPTS
+    if len(text) == 1 and (small := table.get(text)):
+        return small
     if table.keys() >= set(text) and sum(map(str.isalpha, text)) <= SMALL_LETTERS_LIMIT[sign]:
         return "".join(table[letter] for letter in text)
     return f"{sign}{text}" if _ONE_WORD.fullmatch(text) else f"{sign}({text})"

@@ -32,18 +32,24 @@ def repaired(source: str) -> str:
     braced = "{" in source
     if braced and "://" in source:
         source = _LOST_HREF.sub(lambda m: m[1] if "://" in m[2] else f"{m[2]} ({m[1]})", source)
-    if "\\\\" in source:
+    escaped = "\\" in source
+    if escaped and "\\\\" in source:
         source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
-    if "circ" in source or "\\deg" in source:
+    if ("^" in source and "circ" in source) or (escaped and "\\deg" in source):
         source = _LOST_DEGREE.sub("°", source)
-    if braced and any(source.count(begin) > source.count(f"\\{begin}") for begin in _STYLE_BEGINS):
+    if braced and any(_is_lost(begin, source) for begin in _STYLE_BEGINS):
         source = _LOST_BACKSLASH.sub(r"\\", source)
     return source
 
 
+def _is_lost(begin: str, source: str) -> bool:
+    """Tell whether a macro's name may stand somewhere without its backslash."""
+    return begin in source and source.count(begin) > source.count(f"\\{begin}")
+
+
 def typography(source: str) -> str:
     """Replace dashes, ties and quotation marks, not within links."""
-    if not any(sign in source for sign in ("--", "~", "`")):
+    if "~" not in source and "`" not in source and "--" not in source:
         return source
 
     def replace(found: re.Match[str]) -> str:
