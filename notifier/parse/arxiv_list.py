@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from selectolax.lexbor import LexborNode
 
@@ -141,11 +142,11 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
         raise BadEntry(f"an entry without arXiv id ({line(text_of(term), 40)})")
     key, version = found
     shown = _fields(details)
-    title, title_tex = reading(_said(shown.get("list-title")), TITLE_LIMIT)
+    title, title_tex = reading(_said(shown.get("list-title"), "Title:"), TITLE_LIMIT)
     abstract, abstract_tex = reading(_with_links(shown.get("mathjax")), ABSTRACT_LIMIT)
     categories, primary = _categories(shown.get("list-subjects"))
     comments, _ = reading(_with_links(shown.get("list-comments"), "Comments:"), NOTE_LIMIT)
-    journal, _ = reading(_said(shown.get("list-journal-ref")), NOTE_LIMIT)
+    journal, _ = reading(_said(shown.get("list-journal-ref"), "Journal-ref:"), NOTE_LIMIT)
     people = shown.get("list-authors")
     return Paper(
         source=FORMAT,
@@ -187,12 +188,12 @@ def _fields(details: LexborNode) -> dict[str, LexborNode]:
     return found
 
 
-def _said(node: LexborNode | None) -> str:
-    """Return the text of a field without its descriptor ("Title:")."""
-    if node is None:
-        return ""
-    descriptor = text_of(node.css_first("span.descriptor"))
-    return text_of(node).strip().removeprefix(descriptor.strip())
+def _said(node: LexborNode | None, usual: str) -> str:
+    """Return the text of a field without its descriptor, which is the usual one or the element of that class."""
+    text = text_of(node).strip()
+    if node is None or text.startswith(usual):
+        return text.removeprefix(usual)
+    return text.removeprefix(text_of(node.css_first("span.descriptor")).strip())
 
 
 def _with_links(node: LexborNode | None, descriptor: str = "") -> str:
@@ -212,7 +213,14 @@ def _categories(node: LexborNode | None) -> tuple[tuple[str, ...], str | None]:
     """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
     if node is None:
         return (), None
-    primary = _CATEGORY.search(line(text_of(node.css_first(".primary-subject")), NAME_LIMIT))
-    subjects = line(_said(node), NOTE_LIMIT).split(";")
-    codes = [found[1] for subject in subjects if (found := _CATEGORY.search(subject, subject.rfind("(")))]
-    return tuple(dict.fromkeys(codes)), primary[1] if primary else (codes[0] if codes else None)
+    primary = _code(line(text_of(node.css_first(".primary-subject")), NAME_LIMIT))
+    subjects = line(_said(node, "Subjects:"), NOTE_LIMIT).split(";")
+    codes = [code for subject in subjects if (code := _code(subject))]
+    return tuple(dict.fromkeys(codes)), primary or (codes[0] if codes else None)
+
+
+@lru_cache(maxsize=1_000)
+def _code(subject: str) -> str | None:
+    """Read the category code at the end of "Name (code)"."""
+    found = _CATEGORY.search(subject, max(0, subject.rfind("(")))
+    return found[1] if found else None

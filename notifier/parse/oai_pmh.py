@@ -112,8 +112,8 @@ def _name(author: Element) -> str:
     said: dict[str, str] = {}
     for part in author:
         name = local(part)
-        said[name] = said.get(name) or text_of(part).strip()
-    return person(*(said.get(part, "") for part in ("forenames", "keyname", "suffix")))
+        said[name] = said.get(name) or text_of(part)
+    return person(said.get("forenames", ""), said.get("keyname", ""), said.get("suffix", ""))
 
 
 def _arxiv_raw(shown: Parts, _: Parts, identifier: str, changed: datetime | None) -> Paper:

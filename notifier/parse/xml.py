@@ -109,7 +109,8 @@ def source(page: Page) -> Decoded:
 
 def local(element: Element) -> str:
     """Return the name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
+    tag = element.tag
+    return tag[tag.rfind("}") + 1 :]
 
 
 Parts = Mapping[str, Sequence[Element]]
