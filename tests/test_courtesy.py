@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 
-from notifier.courtesy import SHARE, Courtesy
+from notifier.courtesy import ADVANCE, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
 from notifier.daemon.door import ADMITTED, BESIDE_MAIL, Door
+from notifier.errors import Busy
 from tests.visit import FORMATS, READER, Visit, titles
 
 
@@ -28,51 +29,113 @@ class Hours:
         self.now += seconds
         await asyncio.sleep(0)
 
+    def courtesy(self) -> Courtesy:
+        """A courtesy for which all time goes by in what is done here."""
+        return Courtesy(clock=self, sleep=self.sleep, spent=self)
+
+    def take(self, seconds: float) -> str:
+        self.now += seconds
+        return "taken"
+
+    async def work(self, seconds: float) -> None:
+        """Take some time of the processor, in two steps."""
+        self.now += seconds / 2
+        await asyncio.sleep(0)
+        self.now += seconds / 2
+
+    async def wait_for(self, gate: asyncio.Event) -> str:
+        await gate.wait()
+        return "came"
+
 
 async def test_without_mail_nobody_waits() -> None:
     hours = Hours()
-    courtesy = Courtesy(clock=hours, sleep=hours.sleep)
-    async with courtesy.after(), courtesy.after():
-        hours.now += 1
+    courtesy = hours.courtesy()
+    for _ in range(10):
+        await courtesy.turn()
+        await courtesy.counted(hours.work(1.0))
     assert hours.waited == []
 
 
-async def test_beside_mail_one_follows_the_other_and_takes_its_share_of_the_time() -> None:
-    hours, inside, most = Hours(), 0, 0
-    courtesy = Courtesy(clock=hours, sleep=hours.sleep)
+@pytest.mark.parametrize("seconds", [ADVANCE / 2, ADVANCE, 0.01])
+async def test_beside_mail_one_follows_the_other_and_takes_its_share_of_the_time(seconds: float) -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
 
-    async def render() -> None:
-        nonlocal inside, most
-        async with courtesy.after():
-            inside += 1
-            most = max(most, inside)
-            hours.now += 0.01
-            await asyncio.sleep(0)
-            inside -= 1
+    async def answer() -> None:
+        await courtesy.turn()
+        await courtesy.counted(hours.work(seconds), ADVANCE)
 
     with courtesy.first():
-        await asyncio.gather(*(render() for _ in range(11)))
-    assert most == 1
-    assert pytest.approx(hours.now * SHARE, rel=0.1) == 11 * 0.01
+        await asyncio.gather(*(answer() for _ in range(21)))
+    assert pytest.approx(hours.now, rel=0.1) == 20 * max(seconds, ADVANCE) / SHARE
+
+
+async def test_what_a_thread_takes_is_charged_too() -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
+    with courtesy.first():
+        assert await courtesy.aside(hours.take, 0.05) == "taken"
+        before = hours.now
+        await courtesy.turn()
+    assert pytest.approx(hours.now - before) == 0.05 / SHARE
+
+
+async def test_only_the_processor_is_charged_not_the_wait_for_a_slow_reader() -> None:
+    hours, gate = Hours(), asyncio.Event()
+    courtesy = hours.courtesy()
+    with courtesy.first():
+        slow = asyncio.create_task(courtesy.counted(hours.wait_for(gate)))
+        await asyncio.sleep(0)
+        hours.now += 600.0
+        gate.set()
+        assert await slow == "came"
+        before = hours.now
+        await courtesy.turn()
+    assert hours.now == before
+
+
+async def test_what_one_answer_took_is_not_held_against_the_others_for_ever() -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
+    with courtesy.first():
+        await courtesy.counted(hours.work(60.0))
+        before = hours.now
+        await courtesy.turn()
+    assert hours.now - before <= MOST_DEBT
+
+
+async def test_who_is_one_too_many_to_wait_is_told_so() -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
+    with courtesy.first():
+        await courtesy.turn()
+        answers = await asyncio.gather(*(courtesy.turn() for _ in range(MOST_WAITING + 3)), return_exceptions=True)
+    assert Counter(map(type, answers)) == {type(None): MOST_WAITING, Busy: 3}
 
 
 async def test_who_waits_goes_on_when_the_mail_is_gone() -> None:
     hours = Hours()
-    courtesy = Courtesy(clock=hours, sleep=hours.sleep)
+    courtesy = hours.courtesy()
     with courtesy.first():
-        async with courtesy.after():
-            hours.now += 60.0
-        waiting = asyncio.create_task(_through(courtesy))
+        await courtesy.counted(hours.work(1.0))
+        waiting = asyncio.create_task(courtesy.turn())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not waiting.done()
+    before = hours.now
     await waiting
-    assert hours.now < 62
+    assert hours.now - before <= LOOK_AGAIN
 
 
-async def _through(courtesy: Courtesy) -> None:
-    async with courtesy.after():
-        pass
+async def test_a_task_that_is_cancelled_ends_while_it_is_counted() -> None:
+    hours = Hours()
+    slow = asyncio.create_task(hours.courtesy().counted(hours.wait_for(asyncio.Event())))
+    await asyncio.sleep(0)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert slow.cancelled()
 
 
 @pytest.mark.parametrize(("mail", "most"), [(False, ADMITTED), (True, BESIDE_MAIL)])
@@ -121,3 +184,20 @@ async def test_feeds_that_are_not_ready_are_made_while_mail_is_being_sent(told: 
         answers = await asyncio.gather(*(told.client.get(path) for path in paths))
     assert [answer.status_code for answer in answers] == [200] * len(paths)
     assert all(titles(answer) for answer in answers)
+
+
+async def test_people_and_monitors_do_not_wait_for_the_mail_to_be_sent(told: Visit) -> None:
+    courtesy = told.site.running.courtesy
+    page = {"sec-fetch-dest": "document"}
+    courtesy.clock = lambda: 0.0  # so that nobody's turn comes before the mail is gone
+    with courtesy.first():
+        await courtesy.turn()
+        waiting = [asyncio.create_task(courtesy.turn()) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        answers = [await told.client.get(path, headers=page) for path in ("/", "/healthz", "/feeds/trending.atom")]
+        late = await told.client.get("/feeds/search.atom?q=harbour")
+    await asyncio.gather(*waiting)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert late.status_code == 503
+    assert late.headers["retry-after"] == "30"
+    assert late.headers["x-content-type-options"] == "nosniff"

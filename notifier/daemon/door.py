@@ -17,8 +17,8 @@ from notifier.courtesy import Courtesy
 
 BACKLOG = 4096  # connections that wait; Linux takes no more unless told to
 ADMITTED = 16  # connections in one turn of the event loop
-BESIDE_MAIL = 2  # the same while mail is being sent ..
-PAUSE = 0.008  # .. with so many seconds between two turns: 250 connections in a second
+BESIDE_MAIL = 25  # the same while mail is being sent ..
+PAUSE = 0.05  # .. with so many seconds between two turns: 500 connections in a second; few turns, for each costs
 WITHOUT_ROOM = 1.0  # seconds to wait when the process, or the machine, has no file descriptors or memory left
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 

@@ -203,9 +203,9 @@ async def _send(running: Running, stop: asyncio.Event) -> Drained:
         faults: list[Exception] = []
         drained = Drained(states=Counter())
         try:
-            await match_left(running.store)
             latest = running.config.mail.latest
             with running.courtesy.first():
+                await match_left(running.store)
                 await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         except Exception as fault:
             faults.append(fault)

@@ -2,8 +2,8 @@
 
 A copy is good as long as no poll was recorded since it was made; which poll is the newest is looked up once in
 LOOK_AGAIN at most. After a new poll the papers are gathered again, and only if they differ is the feed rendered anew,
-in a thread, and while mail is being sent after it (`courtesy`). Copies of public feeds stay; the others are dropped,
-least recently asked for first, beyond MOST_BYTES.
+in a thread, when mail that is being sent leaves time for it (`courtesy`). Copies of public feeds stay; the others are
+dropped, least recently asked for first, beyond MOST_BYTES.
 
 A search is bounded: the newest SEARCHED papers, the limits of the query language, and RENDERING renderings at a time,
 with at most QUEUE requests that wait for one (Busy beyond). Raises NoSuchFeed, RevokedFeed, QueryError, CostlyQuery.
@@ -15,10 +15,11 @@ import asyncio
 import gzip
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from notifier import match
 from notifier.courtesy import Courtesy
@@ -64,6 +65,7 @@ class Copy:
 
 
 Key = tuple[Address, FeedFormat]
+Aside = Callable[..., Awaitable[Any]]
 
 
 class Shelf:
@@ -71,7 +73,7 @@ class Shelf:
 
     def __init__(self, stand: Newsstand, clock: Callable[[], datetime], courtesy: Courtesy | None = None) -> None:
         self.stand = stand
-        self._courtesy = courtesy or Courtesy()
+        self.courtesy = courtesy or Courtesy()
         self.public: dict[str, Copy] = {}
         self._clock = clock
         self._unwritten: dict[str, Copy] = {}
@@ -140,14 +142,14 @@ class Shelf:
         key = address, format
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = asyncio.create_task(self._make(key, owner, poll, kept))
+            making = self._making[key] = asyncio.create_task(self.courtesy.counted(self._make(key, owner, poll, kept)))
             making.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(making)
 
     async def channel(self, address: Address) -> Channel:
         """Return what a feed holds, for a page that shows it."""
         owner = await self._owner(address)
-        async with self._turn():
+        async with self._turn(gives_way=False):
             return await self._gather(address, owner, await self._newest_poll())
 
     async def _owner(self, address: Address) -> PrivateFeed | None:
@@ -167,8 +169,9 @@ class Shelf:
 
     async def _make(self, key: Key, owner: PrivateFeed | None, poll: int, kept: Copy | None) -> Copy:
         address, format = key
-        async with self._turn():
-            made = await _made(await self._gather(address, owner, poll), address, format, poll, kept)
+        async with self._turn(gives_way=True):
+            channel = await self._gather(address, owner, poll)
+            made = await _made(channel, address, format, poll, kept, self.courtesy.aside)
         copy = replace(made, owner=owner)
         self._keep(key, copy)
         return copy
@@ -180,27 +183,29 @@ class Shelf:
             return await gather(self.stand, address)
         query = parse(address.of)
         searched = await self._searched(poll)
-        found = await asyncio.to_thread(searched.corpus.match, query)
+        found = await self.courtesy.aside(searched.corpus.match, query)
         papers = [searched.papers[place] for place in found[:ITEMS]]
-        return await asyncio.to_thread(gather_search, self.stand, address, query, papers)
+        return await self.courtesy.aside(gather_search, self.stand, address, query, papers)
 
     async def _searched(self, poll: int) -> _Searched:
         """Return the papers that a search looks through, newest first."""
         async with self._loading:
             if self._corpus is None or self._corpus.poll != poll:
                 papers = await self.stand.store.news(None, SEARCHED)
-                corpus = await asyncio.to_thread(match.Corpus, [each.stored.paper for each in papers])
+                corpus = await self.courtesy.aside(match.Corpus, [each.stored.paper for each in papers])
                 self._corpus = _Searched(poll, papers, corpus)
             return self._corpus
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait for a turn to render; raises Busy when too many wait already."""
+    async def _turn(self, *, gives_way: bool) -> AsyncIterator[None]:
+        """Wait for a turn to render; raises Busy when too many wait already. What `gives_way` waits for mail too."""
         if self._waiting >= QUEUE:
             raise Busy("too many feeds are being made")
         self._waiting += 1
         try:
-            async with self._rendering, self._courtesy.after():
+            async with self._rendering:
+                if gives_way:
+                    await self.courtesy.turn()
                 yield
         finally:
             self._waiting -= 1
@@ -223,12 +228,20 @@ class _Searched:
     corpus: match.Corpus
 
 
-async def _made(channel: Channel, address: Address, format: FeedFormat, poll: int, old: Copy | None) -> Copy:
-    """Make a copy of a channel, or confirm the old one when it was made from the same."""
-    source = await asyncio.to_thread(_hash, channel)
+async def _made(
+    channel: Channel,
+    address: Address,
+    format: FeedFormat,
+    poll: int,
+    old: Copy | None,
+    aside: Aside = asyncio.to_thread,
+) -> Copy:
+    """Make a copy of a channel, or confirm the old one when it was made from the same; `aside` runs it in a thread."""
+    source = await aside(_hash, channel)
     if old is not None and old.source == source:
         return old if old.poll == poll else replace(old, poll=poll)
-    return await asyncio.to_thread(_rendered, channel, address, format, poll, source, old)
+    made: Copy = await aside(_rendered, channel, address, format, poll, source, old)
+    return made
 
 
 def _rendered(

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from notifier.errors import Unwritable
 from notifier.web import feeds, leaving, mailcopy, manage, monitor, pages, signup
+from notifier.web.courteous import Courteous
 from notifier.web.limits import Bounded, Crowded, Headed
 from notifier.web.render import message
 from notifier.web.site import Site
@@ -55,7 +56,7 @@ def application(site: Site) -> ASGIApp:
             Route("/resubscribe/{link}", leaving.resubscribe, methods=["POST"], name="resubscribe"),
             Route("/weekly/{link}", leaving.weekly, methods=["POST"], name="weekly"),
         ],
-        middleware=[Middleware(Crowded), Middleware(Bounded)],
+        middleware=[Middleware(Courteous, site.shelf.courtesy), Middleware(Crowded), Middleware(Bounded)],
         exception_handlers={HTTPException: _error, Unwritable: _unwritable, Exception: _error},
     )
     app.router.redirect_slashes = False  # it would build its redirect from the Host header
