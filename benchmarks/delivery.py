@@ -191,15 +191,24 @@ class Counted:
         self.relay, self.most, self.stop = relay, most, stop
         self.places, self.largest = relay.places, relay.largest
 
-    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+    async def offer(
+        self,
+        envelope: Envelope,
+        in_doubt: Callable[[], Awaitable[None]],
+        following: Callable[[], Envelope | None] = lambda: None,
+    ) -> Reply:
         """Offer it."""
-        reply = await self.relay.offer(envelope, in_doubt)
+        reply = await self.relay.offer(envelope, in_doubt, following)
         self.most -= 1
         if self.most % 1000 == 0 and self.most > 0:
             print(f"{self.most:,} to go, peak {peak():.0f} MB", file=sys.stderr, flush=True)
         if self.most <= 0:
             self.stop.set()
         return reply
+
+    def withdraw(self, envelope: Envelope) -> None:
+        """Do not offer it."""
+        self.relay.withdraw(envelope)
 
     async def narrow(self, places: int) -> None: ...
 

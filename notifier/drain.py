@@ -261,14 +261,14 @@ class _Drain:
         desk, ready = self._desk, list[Item]()
         for message in messages:
             try:
-                ready.append((message, message.content or self._written(message)))
+                ready.append((message, self._envelope(message, message.content or self._written(message))))
             except Exception as fault:
                 log.compose_failed(message.recipient, message.message_id, fault)
                 await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
                 self._mine.pop(message.outbox_id, None)
                 self.states[OutboxState.HELD] += 1
             await asyncio.sleep(0)  # the places have their turn
-        new = [(message.outbox_id, content) for message, content in ready if message.content is None]
+        new = [(message.outbox_id, envelope.content) for message, envelope in ready if message.content is None]
         await desk.store.keep(new, desk.owner, desk.clock())
         return ready
 
@@ -282,20 +282,38 @@ class _Drain:
         octets = bytes(written)
         return written.below(desk.sign(octets, desk.clock()).removesuffix(octets))
 
+    def _envelope(self, message: QueuedMessage, content: Content) -> Envelope:
+        sender = self._desk.head.return_path(message.outbox_id)
+        return Envelope(message.message_id, sender, message.recipient, content)
+
     # --- the other end: offer and settle ---
 
     async def _place(self) -> None:
-        """Offer one message after the other until the line is empty, or the relay will not talk to us here."""
+        """Offer one message after the other until the line is empty, or the relay will not talk to us here.
+
+        The next is taken from the line as soon as the relay can be told of it.
+        """
+        ahead: list[Item] = []
+
+        def following() -> Envelope | None:
+            if not ahead and not self._over() and (item := self._line.take_at_once()):
+                ahead.append(item)
+            return ahead[0][1] if ahead else None
+
         try:
-            while not self._over() and (item := await self._line.take()) is not None:
+            while not self._over() and (item := ahead.pop() if ahead else await self._line.take()) is not None:
                 try:
-                    if not await self._offered(*item):
+                    if not await self._offered(*item, following):
                         return
                 finally:
                     self._line.done(item[0])
         except Exception as fault:  # the database: what the others have under way may still be settled
             self._fault = self._fault or fault
         finally:
+            for message, envelope in ahead:  # another place's turn
+                self._desk.relay.withdraw(envelope)
+                self._line.done(message)
+                self._line.put([(message, envelope)])
             if self._over():  # so that nobody waits for it
                 await self._clear()
 
@@ -306,11 +324,13 @@ class _Drain:
         except Exception as fault:
             self._fault = self._fault or fault
 
-    async def _offered(self, message: QueuedMessage, content: Content) -> bool:
+    async def _offered(
+        self, message: QueuedMessage, envelope: Envelope, following: Callable[[], Envelope | None] = lambda: None
+    ) -> bool:
         """Offer a message, whatever comes of it; return whether to go on at this place."""
         desk = self._desk
         try:
-            await self._offer(message, content)
+            await self._offer(message, envelope, following)
         except RelayTrouble as trouble:
             log.relay_trouble(trouble)
             now = desk.clock()
@@ -342,7 +362,9 @@ class _Drain:
         if state is not None:
             self.states[state] += 1
 
-    async def _offer(self, message: QueuedMessage, content: Content) -> None:
+    async def _offer(
+        self, message: QueuedMessage, envelope: Envelope, following: Callable[[], Envelope | None]
+    ) -> None:
         """Offer one message and begin to settle the reply.
 
         The next message is marked after that, in the same transaction at the earliest: of each place there is never
@@ -363,10 +385,9 @@ class _Drain:
             if not marked:
                 raise _WithdrawnError(message.message_id)
 
-        envelope = Envelope(message.message_id, desk.head.return_path(message.outbox_id), message.recipient, content)
         try:
-            reply = await desk.relay.offer(envelope, in_doubt)
-            if _too_large(message, content, reply, desk.relay) and (shorter := await self._shortened(message)):
+            reply = await desk.relay.offer(envelope, in_doubt, following)
+            if _too_large(message, envelope.content, reply, desk.relay) and (shorter := await self._shortened(message)):
                 reply = await desk.relay.offer(replace(envelope, content=shorter), in_doubt)
             self._mine[message.outbox_id] = reply
         except _WithdrawnError:

@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from notifier.model import Content, QueuedMessage
+from notifier.model import Envelope, QueuedMessage
 
-Item = tuple[QueuedMessage, Content]
+Item = tuple[QueuedMessage, Envelope]
 
 
 class Line:
@@ -45,6 +45,15 @@ class Line:
         self._takers.append(taker)
         self._serve()
         return await taker
+
+    def take_at_once(self) -> Item | None:
+        """Return the next message if there is one and nobody else waits for it; say `done` as after `take`."""
+        if any(not taker.done() for taker in self._takers):
+            return None
+        item = self._next()
+        if item is not None:
+            self._short.set()
+        return item
 
     def done(self, message: QueuedMessage) -> None:
         """Say that a message that was taken is no longer under way."""

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier import drain
 from notifier.daemon.steps import poll_due
+from notifier.deliver import relay
 from notifier.errors import StoreError, Unwritable
 from notifier.model import Envelope, OutboxId, OutboxState, Reply, Verdict
 from notifier.pipeline import drain_outbox, queue_digests
@@ -30,6 +31,13 @@ UNMARKED = f"""CREATE TRIGGER unmarked BEFORE UPDATE ON message
     WHEN NEW.state = 'in-doubt' AND NEW.recipient = '{READERS[1]}' BEGIN SELECT RAISE(ABORT, 'not marked'); END"""
 REFUSED = """CREATE TRIGGER refused BEFORE UPDATE ON message
     WHEN NEW.state = 'sent' AND NEW.id = (SELECT min(id) FROM message) BEGIN SELECT RAISE(ABORT, 'refused'); END"""
+
+InDoubt = Callable[[], Awaitable[None]]
+Following = Callable[[], Envelope | None]
+
+
+def nothing() -> None:
+    """Nothing follows."""
 
 
 async def queue(installation: World, readers: list[str]) -> None:
@@ -84,13 +92,15 @@ async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_an
     class OnePlace:
         places, largest = 1, 0
 
-        async def offer(self, _envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+        async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             nonlocal offered
             offered += 1
             if offered == 2:
                 stop.set()
             await in_doubt()
             return Reply(Verdict.SENT, 250, "ok")
+
+        def withdraw(self, envelope: Envelope) -> None: ...
 
         async def narrow(self, places: int) -> None: ...
 
@@ -138,7 +148,7 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
     class TwoPlaces:
         places, largest = 2, 0
 
-        async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+        async def offer(self, envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             offered.append(envelope.recipient)
             if len(offered) == 3:
                 beside.set_result(cast("asyncio.Task[None]", asyncio.current_task()))
@@ -151,6 +161,8 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
                 marked.set()
                 await asyncio.wait([await beside])
             return Reply(Verdict.SENT, 250, "ok")
+
+        def withdraw(self, envelope: Envelope) -> None: ...
 
         async def narrow(self, places: int) -> None: ...
 
@@ -335,3 +347,52 @@ async def test_f068_a_digest_of_which_nothing_fits_is_held(installation: World) 
 def test_the_index_finds_what_waits() -> None:
     """The statements of a claim repeat the words of the partial index, or it would not be used."""
     assert turns._DOMAINS[True].count(str(schema.WAITING).replace("state", "m.state")) == 3
+
+
+async def test_what_a_place_that_closes_was_to_offer_next_is_given_back(installation: World) -> None:
+    """Its envelope was said together with the final dot of the message over which we were turned away."""
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, READERS)
+        server.fault(f"dot {READERS[5]}", "554 5.7.1 your mail is not wanted", "ok")
+        async with installation.opened() as running:
+            drained = await drain_outbox(running.desk)
+            assert drained.paused_until
+            assert set(await running.store.depth()) == {OutboxState.SENT, OutboxState.DEFERRED}
+            installation.now = drained.paused_until + timedelta(hours=1)
+            await drain_outbox(running.desk)
+            assert await running.store.depth() == {OutboxState.SENT: len(READERS)}
+        assert Counter(each.recipients[0] for each in server.accepted) == Counter(READERS)
+
+
+async def test_a_stop_closes_the_connection_over_which_the_next_message_was_begun(installation: World) -> None:
+    stop = asyncio.Event()
+
+    class OneConnection:
+        places, largest = 1, 0
+
+        def __init__(self, port: int) -> None:
+            self.relay = relay(f"smtp://127.0.0.1:{port}", connections=1)
+
+        async def offer(self, envelope: Envelope, in_doubt: InDoubt, following: Following = nothing) -> Reply:
+            reply = await self.relay.offer(envelope, in_doubt, following)
+            if server.count(".") == 2:  # the first went alone
+                stop.set()
+            return reply
+
+        def withdraw(self, envelope: Envelope) -> None:
+            self.relay.withdraw(envelope)
+
+        async def narrow(self, places: int) -> None: ...
+
+        async def close(self) -> None:
+            await self.relay.close()
+
+    async with post() as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, READERS)
+        async with installation.opened() as running:
+            await drain_outbox(replace(running.desk, relay=OneConnection(server.port)), stop)
+            await server.until(lambda: server.open_connections == 0)
+            assert await running.store.depth() == {OutboxState.SENT: 2, OutboxState.QUEUED: len(READERS) - 2}
+        assert server.count("MAIL") == 3

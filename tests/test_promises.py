@@ -304,10 +304,18 @@ class Stumbling:
     async def narrow(self, places: int) -> None:
         await self.relay.narrow(places)
 
-    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+    def withdraw(self, envelope: Envelope) -> None:
+        self.relay.withdraw(envelope)
+
+    async def offer(
+        self,
+        envelope: Envelope,
+        in_doubt: Callable[[], Awaitable[None]],
+        following: Callable[[], Envelope | None] = lambda: None,
+    ) -> Reply:
         if envelope.recipient == READER:
             raise RuntimeError("a bug")
-        return await self.relay.offer(envelope, in_doubt)
+        return await self.relay.offer(envelope, in_doubt, following)
 
     async def close(self) -> None:
         await self.relay.close()

@@ -11,6 +11,9 @@ Promises of `Relay.offer`:
 - `Reply` is news about this recipient or message. Only `Verdict.IN_DOUBT` leaves open whether it was accepted.
 - `RelayTrouble` is trouble with us or the relay: this message was not accepted, even if `in_doubt` was awaited, and no
   recipient is to blame. `AddressError` is an address that must not be written into a command; nothing was sent.
+- `following` may be asked, at most once, what will be offered next, so that it can be begun in the same breath. That
+  changes nothing for this message, nor for the next: `in_doubt` of the next is awaited as ever. What was given must be
+  offered next, or be withdrawn.
 - Offers may be made concurrently; one that is slow, or fails, does not disturb the others.
 - Cancelled, it raises CancelledError at once: before `in_doubt` returned nothing was accepted, later it is in doubt.
 """
@@ -51,8 +54,16 @@ class Relay(Protocol):
     def largest(self) -> int:
         """How many octets of a message it takes, as far as it said (RFC 1870); 0: it did not, or has no limit."""
 
-    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+    async def offer(
+        self,
+        envelope: Envelope,
+        in_doubt: Callable[[], Awaitable[None]],
+        following: Callable[[], Envelope | None] = ...,
+    ) -> Reply:
         """Offer a message once; `in_doubt` is awaited right before it can be accepted."""
+
+    def withdraw(self, envelope: Envelope) -> None:
+        """Take note that a message which was given as `following` will not be offered now."""
 
     async def narrow(self, places: int) -> None:
         """Take leave of the relay where more than so many connections are open and unused."""

@@ -44,7 +44,12 @@ class MaildirRelay:
         """Files have no limit."""
         return 0
 
-    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+    async def offer(
+        self,
+        envelope: Envelope,
+        in_doubt: Callable[[], Awaitable[None]],
+        _following: Callable[[], Envelope | None] = lambda: None,
+    ) -> Reply:
         """Offer a message once; see the package for what comes back."""
         sender = check_envelope(envelope.sender) if envelope.sender else ""
         recipient = check_envelope(envelope.recipient)
@@ -68,6 +73,9 @@ class MaildirRelay:
                 Verdict.IN_DOUBT, None, f"{self._route.path}: the file is there, but perhaps not safe: {error}"
             )
         return Reply(Verdict.SENT, 250, f"filed as {name}")
+
+    def withdraw(self, envelope: Envelope) -> None:
+        """Do nothing: no file is begun before its turn."""
 
     async def narrow(self, places: int) -> None:
         """Do nothing: nothing is kept open."""

@@ -65,7 +65,7 @@ class Pool:
         if not clean:
             connection.abort()
             self._gone()
-        elif self._closing or self._worn(connection):
+        elif self._closing or self.worn(connection):
             self._leave(connection)
         else:
             self._idle.append(connection)
@@ -95,18 +95,24 @@ class Pool:
                 self._sweep.cancel()
                 self._sweep = None
 
+    @property
+    def wanted(self) -> bool:
+        """Tell whether somebody waits for a connection."""
+        return bool(self._queue)
+
     # --- connections --------------------------------------------------------------------------------------------------
 
     def _idle_one(self) -> Connection | None:
         """Return the idle connection that was used last, so that those too many grow old and are left."""
         while self._idle:
             connection = self._idle.pop()
-            if not self._worn(connection):
+            if not self.worn(connection):
                 return connection
             self._leave(connection)
         return None
 
-    def _worn(self, connection: Connection) -> bool:
+    def worn(self, connection: Connection) -> bool:
+        """Tell whether a connection has served long enough, or is not there any more."""
         now = _now()
         return (
             not connection.dialogue.silent  # closed, or told us that it will be
@@ -157,7 +163,7 @@ class Pool:
     def _swept(self) -> None:
         """Leave the connections that nobody used for long."""
         self._sweep = None
-        for connection in [each for each in self._idle if self._worn(each)]:
+        for connection in [each for each in self._idle if self.worn(each)]:
             self._idle.remove(connection)
             self._leave(connection)
         if self._idle:

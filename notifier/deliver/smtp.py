@@ -3,6 +3,10 @@
 Owns the policy of connections. A connection is kept only after a clean end of a transaction. A connection that was
 used before and turns out to be gone is replaced by another, unnoticed, as long as nothing was said that counts.
 
+Where the caller knows what it will offer next, and nobody waits for the connection, that envelope is said together with
+the final dot, and the connection is kept for it. A server that does not answer that as it should is not told anything
+ahead for AHEAD_PAUSE.
+
 Fails as the package says. A 421 is an answer like others: before RCPT it is trouble with us, from RCPT on it defers
 that message alone - if the relay is really closed, the next connection will find out.
 """
@@ -17,8 +21,9 @@ from notifier.address import check_envelope
 from notifier.deliver.connection import Connection, Unwelcome, connect
 from notifier.deliver.pool import Pool
 from notifier.deliver.route import SmtpRoute
-from notifier.deliver.transaction import Offer, Stale, transact
+from notifier.deliver.transaction import End, Offer, Stale, Terms, too_large, transact
 from notifier.deliver.trouble import trouble
+from notifier.errors import AddressError
 from notifier.model import Envelope, Reply, Verdict, unfit
 
 # --- policy (seconds, where nothing else is said) ---------------------------------------------------------------------
@@ -30,6 +35,7 @@ FINAL_TIMEOUT = 600.0  # RFC 5321 4.5.3.2.6: a server may take 10 minutes after 
 MOST_MESSAGES = 100  # over one connection
 LONGEST_AGE = 300.0  # of one connection
 LONGEST_IDLE = 30.0  # a connection unused for longer is not trusted to be there
+AHEAD_PAUSE = 3600.0  # after a server could not do with an envelope that came with the dot before it
 AUTH_PAUSE = 900.0  # after a refused password, so that trying again does not lock the account
 
 
@@ -63,6 +69,8 @@ class SmtpRelay:
             longest_age=longest_age,
             longest_idle=longest_idle,
         )
+        self._ahead: dict[str, tuple[Connection, Offer]] = {}  # what was said ahead, by Message-ID
+        self._ahead_from = 0.0
         self._refused: tuple[float, Unwelcome] | None = None
         self._largest = 0
 
@@ -76,25 +84,34 @@ class SmtpRelay:
         """What the last connection said, octets."""
         return self._largest
 
-    async def offer(self, envelope: Envelope, in_doubt: Callable[[], Awaitable[None]]) -> Reply:
+    async def offer(
+        self,
+        envelope: Envelope,
+        in_doubt: Callable[[], Awaitable[None]],
+        following: Callable[[], Envelope | None] = lambda: None,
+    ) -> Reply:
         """Offer a message once; see the package for what comes back."""
-        sender = check_envelope(envelope.sender) if envelope.sender else ""  # RFC 5321 4.5.5: the null reverse-path
-        recipient = check_envelope(envelope.recipient)
-        if fault := unfit(envelope.content):
-            return Reply(Verdict.REFUSED_MESSAGE, None, fault)
-        offer = Offer(
-            sender=sender,
-            recipient=recipient,
-            content=envelope.content,
-            in_doubt=in_doubt,
-            content_timeout=self._content_timeout,
-            final_timeout=self._final_timeout,
-        )
+        if found := self._ahead.pop(envelope.message_id, None):
+            connection, offer = found
+            try:
+                return await self._over(connection, offer, in_doubt, following, said=True)
+            except Stale as stale:
+                if stale.strange:
+                    self._ahead_from = asyncio.get_running_loop().time() + AHEAD_PAUSE
+        else:
+            offer = _checked(envelope)
+            if fault := unfit(envelope.content):
+                return Reply(Verdict.REFUSED_MESSAGE, None, fault)
         while True:  # every round but the last uses up a connection that was used before
             try:
-                return await self._over(await self._pool.take(), offer)
+                return await self._over(await self._pool.take(), offer, in_doubt, following)
             except Stale:
                 continue
+
+    def withdraw(self, envelope: Envelope) -> None:
+        """Say no more of a message whose envelope was said ahead; nothing was accepted."""
+        if found := self._ahead.pop(envelope.message_id, None):
+            self._pool.give(found[0], clean=False)
 
     async def narrow(self, places: int) -> None:
         """Say QUIT on unused connections, until no more than so many are open."""
@@ -102,15 +119,48 @@ class SmtpRelay:
 
     async def close(self) -> None:
         """Say QUIT to everybody, after the offers that are under way."""
+        while self._ahead:
+            self._pool.give(self._ahead.popitem()[1][0], clean=False)
         await self._pool.close()
 
-    async def _over(self, connection: Connection, offer: Offer) -> Reply:
-        clean = False
+    async def _over(
+        self,
+        connection: Connection,
+        offer: Offer,
+        in_doubt: Callable[[], Awaitable[None]],
+        following: Callable[[], Envelope | None],
+        *,
+        said: bool = False,
+    ) -> Reply:
+        terms = Terms(
+            in_doubt=in_doubt,
+            following=lambda: self._following(connection, following),
+            content_timeout=self._content_timeout,
+            final_timeout=self._final_timeout,
+        )
+        end: End | None = None
         try:
-            reply, clean = await transact(connection, offer)
-            return reply
+            end = await transact(connection, offer, terms, said=said)
+            return end.reply
         finally:
-            self._pool.give(connection, clean=clean)
+            if end is not None and end.clean and end.ahead is not None:
+                connection.used = asyncio.get_running_loop().time()
+                self._ahead[end.ahead.message_id] = connection, end.ahead
+            else:
+                self._pool.give(connection, clean=end is not None and end.clean)
+
+    def _following(self, connection: Connection, following: Callable[[], Envelope | None]) -> Offer | None:
+        """Return what is to be said ahead: nothing that another connection must carry, or that must not be said."""
+        if self._pool.wanted or self._pool.worn(connection) or asyncio.get_running_loop().time() < self._ahead_from:
+            return None
+        envelope = following()
+        if envelope is None or unfit(envelope.content):
+            return None
+        try:
+            offer = _checked(envelope)
+        except AddressError:  # is said when its turn comes
+            return None
+        return None if too_large(connection, offer) else offer
 
     async def _connect(self) -> Connection:
         """Return a new connection; a refused password is not shown again for AUTH_PAUSE."""
@@ -127,3 +177,14 @@ class SmtpRelay:
         except Unwelcome as found:
             self._refused = now(), found
             raise
+
+
+def _checked(envelope: Envelope) -> Offer:
+    """Return what may be said; raises AddressError."""
+    return Offer(
+        message_id=envelope.message_id,
+        sender=check_envelope(envelope.sender) if envelope.sender else "",  # RFC 5321 4.5.5: the null reverse-path
+        recipient=check_envelope(envelope.recipient),
+        content=envelope.content,
+        size=len(envelope.content),
+    )

@@ -5,6 +5,10 @@ order; elsewhere each waits for the reply to the one before. The content follows
 returned: until the dot is written no server may accept the message, after it only a reply tells. After a reply to the
 dot the server's buffers are clear (RFC 5321 4.1.1.4), so the next MAIL needs no RSET; after a refusal before it does.
 
+The dot may begin a group of its own (RFC 2920 3.1): MAIL, RCPT and DATA of the message that follows go with it, and
+are answered after it. What becomes of a message is its own answers alone: those to what was said ahead are read when
+its turn comes, and where they are not what they should be, they count for nothing and it is offered elsewhere.
+
 Fails with RelayTrouble, and with `Stale` when a connection that was used before turns out to be of no use any more:
 nothing of this message was said yet that counts, so another connection may be tried.
 """
@@ -28,32 +32,58 @@ BEFORE_THE_DOT = "the message, before its final dot"
 
 
 class Stale(Exception):
-    """A connection that was good before does not answer any more."""
+    """A connection that was good before does not answer, or not as it should; `strange`: it said no good-bye."""
+
+    def __init__(self, *, strange: bool = False) -> None:
+        super().__init__()
+        self.strange = strange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What is to be said: checked addresses, the content as it was stored; times in seconds.
+    """What is to be said: checked addresses, the content as it was stored, and its octets."""
 
-    `content_timeout` is for the content to leave us, `final_timeout` for the reply to the dot.
-    """
-
+    message_id: str
     sender: str
     recipient: str
     content: Content
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How it is said. `following` gives the offer that will come next over this connection, None if it is not known.
+
+    Times in seconds: `content_timeout` for the content to leave us, `final_timeout` for the reply to the dot.
+    """
+
     in_doubt: Callable[[], Awaitable[None]]
+    following: Callable[[], Offer | None]
     content_timeout: float
     final_timeout: float
 
 
-async def transact(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
-    """Return the reply, and whether the connection can be used again."""
-    size = len(offer.content)
-    if 0 < connection.largest < size:
-        why = f"the message has {size} octets, and the relay takes {connection.largest}"
-        return Reply(Verdict.REFUSED_MESSAGE, None, why), True
-    refused = await _envelope(connection, offer, size)
-    return refused if refused is not None else await _content(connection, offer)
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a transaction ended: the reply, whether the connection can be used again, and what was said ahead over it."""
+
+    reply: Reply
+    clean: bool
+    ahead: Offer | None = None
+
+
+async def transact(connection: Connection, offer: Offer, terms: Terms, *, said: bool = False) -> End:
+    """Return how it ended; `said` tells that the envelope was said ahead, with the dot of the message before."""
+    if not said and too_large(connection, offer):
+        why = f"the message has {offer.size} octets, and the relay takes {connection.largest}"
+        return End(Reply(Verdict.REFUSED_MESSAGE, None, why), True)
+    refused = await _envelope(connection, offer, said=said)
+    return refused if refused is not None else await _content(connection, offer, terms)
+
+
+def too_large(connection: Connection, offer: Offer) -> bool:
+    """Tell whether the server said that it takes no message of this size (RFC 1870)."""
+    return 0 < connection.largest < offer.size
 
 
 # --- before the content -----------------------------------------------------------------------------------------------
@@ -61,36 +91,46 @@ async def transact(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
 Answers = list[tuple[Stage, SMTPResponse]]
 
 
-async def _envelope(connection: Connection, offer: Offer, octets: int) -> tuple[Reply, bool] | None:
+async def _envelope(connection: Connection, offer: Offer, *, said: bool) -> End | None:
     """Say who it is from and for; return None when the content is awaited, else as `transact`."""
-    size = f" SIZE={octets}" if connection.sized else ""
-    steps = [
-        (Stage.MAIL, f"MAIL FROM:<{offer.sender}>{size}"),
-        (Stage.RCPT, f"RCPT TO:<{offer.recipient}>"),
-        (Stage.DATA, "DATA"),
-    ]
-    used = connection.messages > 0
-    if connection.begun or (used and asyncio.get_running_loop().time() - connection.used > SHORTEST_IDLE):
+    steps = _steps(connection, offer)
+    used, doubtful = connection.messages > 0, connection.begun
+    idle = asyncio.get_running_loop().time() - connection.used
+    if not said and (doubtful or (used and idle > SHORTEST_IDLE)):
         steps.insert(0, (Stage.RSET, "RSET"))
     connection.messages += 1
     connection.begun = True
-    answers, lost = await _answers(connection, steps)
+    answers, lost = await _answers(connection, steps, said=said)
     refused = next(((stage, answer) for stage, answer in answers if not _good(stage, answer)), None)
+    if said and _unheard(refused, lost, doubtful=doubtful):
+        raise Stale(strange=refused is None or refused[1].code != 421)
     if used and _stale(answers, refused, lost):
         raise Stale
     if refused is not None:
-        return _judged(connection, *refused), lost is None and await _ended(connection, answers)
+        return End(_judged(connection, *refused), lost is None and await _ended(connection, answers))
     if lost is not None:
         raise lost
     return None
 
 
-async def _answers(connection: Connection, steps: list[tuple[Stage, str]]) -> tuple[Answers, RelayTrouble | None]:
+def _steps(connection: Connection, offer: Offer) -> list[tuple[Stage, str]]:
+    size = f" SIZE={offer.size}" if connection.sized else ""
+    return [
+        (Stage.MAIL, f"MAIL FROM:<{offer.sender}>{size}"),
+        (Stage.RCPT, f"RCPT TO:<{offer.recipient}>"),
+        (Stage.DATA, "DATA"),
+    ]
+
+
+async def _answers(
+    connection: Connection, steps: list[tuple[Stage, str]], *, said: bool
+) -> tuple[Answers, RelayTrouble | None]:
     """Say the steps, together or in turn; return the answers that came, and why no more came if one is missing."""
     answers: Answers = []
     try:
         for group in [steps] if connection.pipelining else [[step] for step in steps]:
-            connection.say(group[0][0].value, *(line for _, line in group))
+            if not said:
+                connection.say(group[0][0].value, *(line for _, line in group))
             for stage, _ in group:
                 answer = await connection.reply(stage.value)
                 answers.append((stage, answer))
@@ -112,6 +152,19 @@ def _stale(answers: Answers, refused: tuple[Stage, SMTPResponse] | None, lost: R
     if refused is None:
         return lost is not None and all(stage is Stage.RSET for stage, _ in answers)
     return refused[0] is Stage.RSET or (refused[0] is Stage.MAIL and refused[1].code == 421)
+
+
+def _unheard(refused: tuple[Stage, SMTPResponse] | None, lost: RelayTrouble | None, *, doubtful: bool) -> bool:
+    """Tell whether what was said ahead got no answer that counts: another connection is asked the same alone.
+
+    `doubtful`: the message before was refused, and not every server forgets it by itself. A server that cannot do with
+    what came after the dot calls it out of sequence or no command; what it says of the recipient counts.
+    """
+    if refused is None:
+        return lost is not None
+    stage, answer = refused
+    confused = stage is Stage.MAIL and (doubtful or 500 <= answer.code <= 504)
+    return confused or answer.code == 421 or answer.code // 100 not in (4, 5)
 
 
 async def _ended(connection: Connection, answers: Answers) -> bool:
@@ -137,39 +190,41 @@ async def _ended(connection: Connection, answers: Answers) -> bool:
 # --- the content and after --------------------------------------------------------------------------------------------
 
 
-async def _content(connection: Connection, offer: Offer) -> tuple[Reply, bool]:
+async def _content(connection: Connection, offer: Offer, terms: Terms) -> End:
     """Write the content, and the final dot once `in_doubt` returned; then wait for what only the relay knows."""
     dialogue, route = connection.dialogue, connection.route
+    ahead: Offer | None = None
     try:
         if dialogue.silent:
             content = offer.content
             dialogue.write(content.wire() if isinstance(content, Written) else stuffed(content))
     except SMTPException as error:
         raise trouble_of(route, BEFORE_THE_DOT, error) from error
-    await offer.in_doubt()
+    await terms.in_doubt()
     try:
-        await dialogue.flushed(offer.content_timeout)
+        await dialogue.flushed(terms.content_timeout)
         early = not dialogue.silent  # some answer before the dot; then none is written
         if not early:
-            dialogue.write(b".\r\n")
+            ahead = terms.following() if connection.pipelining else None
+            dialogue.say(".", *(line for _, line in (_steps(connection, ahead) if ahead else ())))
     except TimeoutError:
-        raise trouble(route, f"does not take the message: not read within {offer.content_timeout:g} s") from None
+        raise trouble(route, f"does not take the message: not read within {terms.content_timeout:g} s") from None
     except SMTPException as error:
         raise trouble_of(route, BEFORE_THE_DOT, error) from error
     try:
-        answer = await dialogue.reply(offer.final_timeout)
+        answer = await dialogue.reply(terms.final_timeout)
     except (SMTPException, TimeoutError) as error:
         if early:
             raise trouble_of(route, BEFORE_THE_DOT, error) from error
-        why = words(error) or f"no reply within {offer.final_timeout:g} s"
-        return Reply(Verdict.IN_DOUBT, None, f"after the final dot: {why}"), False
+        why = words(error) or f"no reply within {terms.final_timeout:g} s"
+        return End(Reply(Verdict.IN_DOUBT, None, f"after the final dot: {why}"), False)
     kind = answer.code // 100
     if kind == 2 and not early:
         connection.begun = False
-        return Reply(Verdict.SENT, answer.code, one_line(answer.message)), True
+        return End(Reply(Verdict.SENT, answer.code, one_line(answer.message)), True, ahead)
     if kind not in (4, 5) and not early:
-        return Reply(Verdict.IN_DOUBT, answer.code, f"no reply to a message: {one_line(answer.message)}"), False
-    return _judged(connection, Stage.DOT, answer), not early and answer.code != 421
+        return End(Reply(Verdict.IN_DOUBT, answer.code, f"no reply to a message: {one_line(answer.message)}"), False)
+    return End(_judged(connection, Stage.DOT, answer), not early and answer.code != 421, ahead)
 
 
 def _judged(connection: Connection, stage: Stage, answer: SMTPResponse) -> Reply:

@@ -72,6 +72,7 @@ class Store(
     def __init__(self, database: Database, secret: bytes) -> None:
         self._database = database
         self._secret = secret
+        self._keyed = hmac.new(secret, digestmod="sha256")
         self._turns = Turns(database)
         self._jobs = Jobs(database)
         self._together = Together(self._commit)

@@ -36,6 +36,7 @@ class Together(Generic[Request, Answer]):
     async def _write(self) -> None:
         try:
             while self._waiting:
+                await self._gather()
                 some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 await self._write_some(some)
         finally:
@@ -43,6 +44,13 @@ class Together(Generic[Request, Answer]):
             for _, answer in self._waiting:  # cut off: nobody may wait for ever
                 answer.cancel()
             self._waiting = []
+
+    async def _gather(self) -> None:
+        """Let those join who are about to ask: a commit costs more than another look at what the loop has ready."""
+        before = 0
+        while before < len(self._waiting) < MOST:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _write_some(self, some: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> None:
         try:
