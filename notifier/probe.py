@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from urllib.parse import urlsplit
@@ -29,6 +29,8 @@ SHOWN = 3  # papers
 MOST_KEYS = 12  # unknown ones, and oddities
 LONGEST_VALUE = 160  # characters of a field
 GENERAL = "feed"  # reads what special formats read too, and finds less in it
+FOUND = "; found "  # before what a page is, in the reasons of `PageError`
+ADVICE = "selectors read it as html: --selector item=CSS --selector title=CSS"
 UNTOLD = ("source", "source_key", "title_tex", "abstract_tex")  # fields that say nothing to a reader
 
 
@@ -48,12 +50,18 @@ async def probe(client: Client, worker: Worker, listing: Listing, now: datetime)
     page = await fetch(client, listing, Validators())
     assert page is not None, "a request without validators is never answered 304"
     if listing.format:
-        batch = await worker.parse(page, listing.format, listing.selectors)
+        try:
+            batch = await worker.parse(page, listing.format, listing.selectors)
+        except PageError as trouble:
+            if listing.format == "html":
+                raise
+            raise PageError(
+                f"not read as {listing.format}: {trouble.reason}; without --format every one is tried"
+            ) from None
         return Probe(listing=listing, page=page, batch=batch, verdict=_verdict(batch, now))
     read, refused = await _try_all(worker, page)
     if not read:
-        reasons = "".join(f"\n  {name}: {reason}" for name, reason in refused)
-        raise PageError(f"no format reads this page; name selectors to read it as html{reasons}")
+        raise PageError(_refusal(refused))
     best = max(read, key=lambda name: (*_fit(read[name]), name != GENERAL))
     batch, others = read[best], tuple(name for name in read if name != best)
     return Probe(
@@ -73,6 +81,23 @@ async def _try_all(worker: Worker, page: Page) -> tuple[dict[str, Batch], list[t
         except PageError as trouble:
             refused.append((name, trouble.reason))
     return read, refused
+
+
+def _refusal(refused: Sequence[tuple[str, str]]) -> str:
+    """Say what the page is, once, and what each format misses in it: what is said of a single format first."""
+    said = [(name, *reason.partition(FOUND)[::2]) for name, reason in refused]
+    what = Counter(found for _, _, found in said if found).most_common(1)
+    page = what[0][0] if what else ""
+    missed: dict[str, list[str]] = {}
+    for name, reason, found in said:
+        missed.setdefault(reason if found in ("", page) else f"{reason}{FOUND}{found}", []).append(name)
+    advice = f"; {ADVICE}" if "HTML" in page else ""
+    reasons = "".join(f"\n  {', '.join(names)}: {reason}" for reason, names in sorted(missed.items(), key=_together))
+    return f"no format reads this page{f', {page}' if page else ''}{advice}{reasons}"
+
+
+def _together(missed: tuple[str, list[str]]) -> int:
+    return len(missed[1])
 
 
 def _fit(batch: Batch) -> tuple[int, float]:

@@ -108,8 +108,23 @@ async def test_it_says_which_other_formats_could_read_the_page() -> None:
 async def test_a_page_that_no_format_reads_is_explained() -> None:
     said = await checked(f"<html><body>{ITEMS}</body></html>", *ASKING)
     assert (said.code, said.out) == (1, "")
-    assert "no format reads this page; name selectors to read it as html" in said.err
-    assert all(f"  {name}: " in said.err for name in FORMATS if name != "html")
+    said_once = "no format reads this page, an HTML page without title; selectors read it as html: --selector item="
+    assert said_once in said.err and said.err.count("HTML page without title") == 1
+    assert "\n  arxiv-list: no #dlpage\n" in said.err
+    assert "\n  arxiv-api, arxiv-feed, biorxiv, feed, oai-pmh: not XML\n" in said.err
+    assert all(said.err.count(f" {name},") + said.err.count(f" {name}:") == 1 for name in FORMATS if name != "html")
+
+
+async def test_selectors_are_no_advice_for_a_page_that_is_no_html() -> None:
+    said = await checked('{"count": 2, "notes": []}', *ASKING)
+    assert "no format reads this page, JSON\n" in said.err and "--selector" not in said.err
+    assert "\n  arxiv-list: not HTML\n" in said.err
+    assert "\n  openreview: the page says that there are 2 notes and shows none" in said.err
+
+
+async def test_a_page_of_another_format_than_said_is_no_page_that_was_cut_off() -> None:
+    said = await checked(feed(1, 2), "--format", "arxiv-list", *ASKING)
+    assert "not read as arxiv-list: not HTML; found an XML document; without --format every one is tried" in said.err
 
 
 async def test_a_page_that_contradicts_itself_is_no_listing_to_paste() -> None:

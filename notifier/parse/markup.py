@@ -19,6 +19,7 @@ from notifier.parse.text import line
 ATTRIBUTES_LIMIT = 500  # in one tag; 40,000 cost Lexbor 3 s, 200,000 cost 85 s
 DEPTH_LIMIT = 500  # open elements; 100,000 cost Lexbor 14 s. Listing pages are some 30 deep
 OPTIONS_LIMIT = 5_000  # 200,000 in one select cost Lexbor 92 s
+HEAD = 4_000  # characters in which a page says that it is HTML
 BROKEN_TAGS_LIMIT = 20  # each costs the scan a look at all that follows
 _SHORT_TAG = 2 * ATTRIBUTES_LIMIT  # a tag of fewer characters cannot hold that many attributes
 
@@ -70,6 +71,8 @@ class _Steps(dict[str, int]):
 def tree(text: str, *, whole: bool = True) -> LexborHTMLParser:
     """Parse HTML; with `whole`, a page without `</html>` near its end was cut off in transfer and is refused."""
     if whole and "</html" not in text[-2_000:].lower():
+        if "<html" not in text[:HEAD].lower():
+            raise PageError(f"not HTML; found {what_it_is(text)}")
         raise PageError(f"cut off: no </html> at the end of {len(text)} characters ({what_it_is(text)})")
     if not _is_plain(text):
         _refuse_attacks(text)
