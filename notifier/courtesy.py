@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from notifier.errors import Busy
 
-SHARE = 0.06  # of the time of one processor, for what gives way
+SHARE = 0.05  # of the time of one processor, for what gives way
 ADVANCE = (
     0.001  # seconds of a processor that are charged when a turn begins; what it takes beyond is charged as it goes
 )

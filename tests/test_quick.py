@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
 from notifier.web import patience
+from notifier.web.patience import HEADERS_WITHIN, SLOWEST, Patient
+from notifier.web.pieces import HIGH_WATER, PIECE
 from tests.test_web import raw
 from tests.visit import Visit
 
@@ -108,10 +112,7 @@ async def test_f111_who_takes_no_answer_is_hung_up_on_and_costs_one_feed_at_a_ti
     ready: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patience, "HEADERS_WITHIN", 0.2)
-    copy = ready.site.running.shelf.public["/feeds/all.atom"]
-    ready.site.running.shelf.public["/feeds/all.atom"] = type(copy)(
-        **{name: getattr(copy, name) for name in copy.__slots__} | {"body": bytes(30_000_000)}
-    )
+    grow(ready, 30_000_000)
     port = int(ready.site.url.rpartition(":")[2])
     _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
     for _ in range(50):
@@ -121,5 +122,73 @@ async def test_f111_who_takes_no_answer_is_hung_up_on_and_costs_one_feed_at_a_ti
     mine = max(ready.site.server.server_state.connections, key=lambda each: each.transport.get_write_buffer_size())
     while not mine.transport.is_closing():
         assert mine.transport.get_write_buffer_size() <= 61_000_000
+        assert mine.transport.copied <= HIGH_WATER + PIECE
         await asyncio.sleep(0.01)
     writer.close()
+
+
+def grow(told: Visit, size: int) -> bytes:
+    """Let the feed of everything have so many bytes; return them."""
+    shelf = told.site.running.shelf
+    copy = shelf.public["/feeds/all.atom"]
+    body = b"fictional " * (size // 10)
+    kept = {name: getattr(copy, name) for name in copy.__slots__}
+    shelf.public["/feeds/all.atom"] = type(copy)(**kept | {"body": body})
+    return body
+
+
+@asynccontextmanager
+async def slow_readers(told: Visit, count: int) -> AsyncIterator[tuple[list[socket.socket], list[Patient]]]:
+    """Let readers ask for the feed of everything and take what a small window takes; with their connections here."""
+    port, loop = int(told.site.url.rpartition(":")[2]), asyncio.get_running_loop()
+    state = told.site.server.server_state
+    before = set(state.connections)
+    readers = []
+    for _ in range(count):
+        reader = socket.socket()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.setblocking(False)
+        await loop.sock_connect(reader, ("127.0.0.1", port))
+        await loop.sock_sendall(reader, request())
+        readers.append(reader)
+    try:
+        while sum(each.transport.written > 0 for each in state.connections - before) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        yield readers, list(state.connections - before)
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+async def test_f111_slow_readers_of_a_large_feed_share_it(ready: Visit) -> None:
+    size = len(grow(ready, 5_000_000))
+    async with slow_readers(ready, 20) as (_readers, here):
+        assert all(each.transport.copied <= HIGH_WATER + PIECE for each in here)
+        assert all(each.transport.untaken > size / 2 for each in here), "the kernel did not take it for them"
+        answer = await ready.client.get("/feeds/all.json")
+    assert answer.status_code == 200
+
+
+async def test_f111_a_reader_must_take_some_of_its_answer_between_two_looks(ready: Visit) -> None:
+    grow(ready, 5_000_000)
+    least, loop = int(SLOWEST * HEADERS_WITHIN), asyncio.get_running_loop()
+    async with slow_readers(ready, 1) as ((reader,), (here,)):
+        here._expire()
+        for _ in range(3):
+            goal = here.transport.untaken - least
+            while here.transport.untaken > goal:
+                await loop.sock_recv(reader, 1024)
+            here._expire()
+            assert not here.transport.is_closing()
+        here._expire()
+        assert here.transport.is_closing()
+
+
+async def test_an_answer_in_pieces_is_whole_whichever_way_it_goes(ready: Visit) -> None:
+    body = grow(ready, 5_000_000)
+    plain, long = request(), request(LONG)
+    for sent in ([plain, plain], [long, long], [plain, long, plain]):
+        answers = await asked(ready, sent, len(sent))
+        assert [answer[2] == body for answer in answers] == [True] * len(sent)
+    last = await raw(ready.site, request("Connection: close"))
+    assert last.endswith(b"\r\n\r\n" + body)

@@ -14,11 +14,12 @@ import socket
 from collections.abc import Callable
 
 from notifier.courtesy import Courtesy
+from notifier.web.pieces import bound_kernel
 
 BACKLOG = 4096  # connections that wait; Linux takes no more unless told to
 ADMITTED = 16  # connections in one turn of the event loop
-BESIDE_MAIL = 25  # the same while mail is being sent ..
-PAUSE = 0.05  # .. with so many seconds between two turns: 500 connections in a second; few turns, for each costs
+BESIDE_MAIL = 20  # the same while mail is being sent ..
+PAUSE = 0.05  # .. with so many seconds between two turns: 400 connections in a second; few turns, for each costs
 WITHOUT_ROOM = 1.0  # seconds to wait when the process, or the machine, has no file descriptors or memory left
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -36,6 +37,7 @@ class Door:
         self._closed = False
         listening.setblocking(False)
         listening.listen(BACKLOG)
+        bound_kernel(listening)
         self._open()
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """Patience with clients: how long one may take over its request before its connection is closed.
 
 uvicorn waits for ever for the first byte and for the end of the headers. Here both have HEADERS_WITHIN, however the
-bytes trickle in; a body has BODY_WITHIN (`limits`). A client that takes none of its answer for that long is hung up on
-too. Idle connections cost a file descriptor for that long, no more.
+bytes trickle in; a body has BODY_WITHIN (`limits`). A client that takes its answer at less than SLOWEST is hung up on
+too, by what its machine acknowledged. Idle connections cost a file descriptor for that long, no more, and slow ones a
+piece of their answer (`pieces`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from notifier.web.pieces import Pieces
+
 HEADERS_WITHIN = 10.0  # seconds
+SLOWEST = 1_000  # bytes of an answer in a second, over HEADERS_WITHIN; a modem takes five times that
 
 
 class Patient(H11Protocol):
@@ -21,11 +25,13 @@ class Patient(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _since = 0.0  # when the wait for a request began, by the clock of the loop
     _busy = False  # whether a request is being answered
-    _unsent = 0  # bytes of an answer that waited to be taken when that was last looked at
+    _untaken = 0  # bytes of answers that the client had not taken when that was last looked at ..
+    _written = 0  # .. and all that were written until then
+    transport: Pieces  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for a request."""
-        super().connection_made(transport)
+        super().connection_made(Pieces(transport))  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -37,6 +43,16 @@ class Patient(H11Protocol):
         """Wait for the next request."""
         super().on_response_complete()
         self._watch()
+
+    def pause_writing(self) -> None:
+        """Write no more of an answer for now."""
+        super().pause_writing()
+        self.transport.pause()
+
+    def resume_writing(self) -> None:
+        """Write more of an answer."""
+        super().resume_writing()
+        self.transport.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -59,15 +75,18 @@ class Patient(H11Protocol):
             self._deadline = self.loop.call_later(HEADERS_WITHIN, self._expire)
 
     def _expire(self) -> None:
-        """Hang up on who sends no request, and on who has taken nothing of an answer since the last look."""
+        """Hang up on who sends no request, and on who takes an answer too slowly."""
         left = self._since + HEADERS_WITHIN - self.loop.time()
-        before, self._unsent = self._unsent, self.transport.get_write_buffer_size()
-        if self._unsent and self._unsent == before:
+        untaken, written = self.transport.untaken, self.transport.written
+        taken = self._untaken + written - self._written - untaken
+        slow = taken < min(self._untaken, SLOWEST * HEADERS_WITHIN)
+        self._untaken, self._written = untaken, written
+        if slow:
             self.transport.abort()
-        elif left <= 0 and not self._unsent and not self._busy:
+        elif left <= 0 and not untaken and not self._busy:
             self.transport.close()
         else:
-            again = left if left > 0 and not self._unsent else HEADERS_WITHIN
+            again = left if left > 0 and not untaken else HEADERS_WITHIN
             self._deadline = self.loop.call_later(again, self._expire)
 
     def _stop(self) -> None:
