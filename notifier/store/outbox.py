@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, bindparam, func, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import Content, OutboxId, OutboxState, QueuedMessage, Reply, Verdict, Written
@@ -326,6 +326,9 @@ class Outbox:
 
 
 # What is done for every message that is sent, in SQLite's own words: the same as the statements below.
+KEPT = """INSERT INTO content (message_id, octets, packed_at)
+    SELECT id, ?, ? FROM message WHERE id = ? AND owner = ? AND state = 'claimed'
+    ON CONFLICT (message_id) DO UPDATE SET octets = excluded.octets, packed_at = excluded.packed_at"""
 MARK = """UPDATE message SET state = 'in-doubt', lease_until = coalesce(?, lease_until)
     WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND state = 'claimed' RETURNING id"""
 OPEN = "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('claimed', 'in-doubt')"
@@ -367,13 +370,8 @@ async def _keep(database: Database, connection: AsyncConnection, rows: Sequence[
     if not database.is_sqlite:
         await keep_all(connection, rows, owner)
         return
-    message = schema.message
-    ours = message.c.id == bindparam("number"), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
-    added = database.insert(schema.content)
-    given = bindparam("bytes", type_=LargeBinary), bindparam("at", type_=schema.Instant())
-    kept = added.from_select(["message_id", "octets", "packed_at"], select(message.c.id, *given).where(*ours))
-    new = {"octets": added.excluded.octets, "packed_at": added.excluded.packed_at}
-    await connection.execute(kept.on_conflict_do_update(index_elements=["message_id"], set_=new), rows)
+    plain = [(row["bytes"], row["at"] and instant(row["at"]), row["number"], owner) for row in rows]
+    await connection.exec_driver_sql(KEPT, plain)
 
 
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
