@@ -10,9 +10,10 @@ from sqlalchemy import select
 
 from notifier.daemon import Running
 from notifier.daemon.steps import poll_due
-from notifier.intake import Queries, match_shard
-from notifier.model import AnnounceType, Change, ChangeKind, Paper, PaperId, QueryId
+from notifier.intake import Queries, load_queries, match_shard
+from notifier.model import AnnounceType, Cadence, Change, ChangeKind, DigestClock, Paper, PaperId, QueryId, Wish
 from notifier.pipeline import queue_digests
+from notifier.query import canonical, parse
 from notifier.store import schema, shards
 from tests.world import World, text_page
 
@@ -32,6 +33,12 @@ def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def apart(running: Running) -> Running:
     """Leave the matching to workers."""
     return replace(running, intake=replace(running.intake, apart=True))
+
+
+def wish(words: str) -> Wish:
+    """What a reader asks for on the site."""
+    clock = DigestClock(Cadence.DAILY, timezone="UTC")
+    return Wish(email="reader@example.org", label=words, canonical=canonical(parse(words)), clock=clock)
 
 
 async def match_all(running: Running) -> int:
@@ -130,6 +137,41 @@ async def test_g4_who_subscribes_before_the_last_shard_is_owed_nothing_of_that_p
         await queue_digests(running.store, running.desk.head, installation.now)
         parcels = await running.store.parcels()
     assert [each.recipient for each in parcels] == ["reader@example.org"]
+
+
+async def test_words_that_change_before_the_last_shard_leave_their_feed_what_was_found(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page(*FIRST))
+    async with installation.opened() as running:
+        store = running.store
+        mine = await store.subscribe(wish("graphs"), origin="web", now=installation.now)
+        await poll_due(apart(running))
+        made = await store.change(mine.subscriber_id, mine.subscription_id, wish("forests"), installation.now)
+        assert made is not None
+        await match_all(running)
+        _, feed = await store.private_feeds(mine.subscriber_id)
+        assert feed.number == made.subscription_id
+        count, papers = await store.private_page(feed, None, 10)
+        assert [each.stored.paper.title for each in papers] == ["A Fictional Paper on Graphs"]
+        assert count == 1
+
+
+async def test_words_that_nobody_asks_any_more_are_matched_no_longer_than_the_poll_before(
+    installation: World,
+) -> None:
+    installation.listing("daily", first="owe")
+    installation.pages.put("/daily", text_page(*FIRST))
+    async with installation.opened() as running:
+        store, kept = running.store, Queries()
+        mine = await store.subscribe(wish("graphs"), origin="web", now=installation.now)
+        await poll_due(apart(running))
+        await store.change(mine.subscriber_id, mine.subscription_id, wish("forests"), installation.now)
+        [(poll_id, first)] = await store.unmatched()
+        shard = await store.shard(poll_id, first)
+        assert shard
+        assert await match_shard(shard, kept, store)
+        await load_queries(kept, store)
+        assert len(kept.every) == 1
 
 
 def test_changes_come_back_as_they_were_written() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from notifier.store import slim  # noqa: F401  # isort: skip  before anything imports the library whole
 
 import hmac
-import os
 import secrets
 import uuid
 from collections.abc import AsyncIterator
@@ -43,6 +42,7 @@ from notifier.store.relays import Relays
 from notifier.store.review import Review
 from notifier.store.shards import Shards
 from notifier.store.together import Together
+from notifier.store.trouble import too_old, why_unusable
 from notifier.store.turns import Turns
 from notifier.store.workers import Workers
 
@@ -132,22 +132,12 @@ async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
 
 async def _checked_revision(database: Database) -> tuple[str | None, str]:
     try:
-        return await revision(database)
+        found = await revision(database)
     except DBAPIError as trouble:
-        raise StoreError(_why_unusable(database, trouble)) from None
-
-
-def _why_unusable(database: Database, trouble: DBAPIError) -> str:
-    """Say what is wrong with a database that could not be read, and what mends that."""
-    if not database.is_sqlite:
-        said = " ".join(str(trouble.orig).split())
-        return f"{database.place} cannot be used: {said}"
-    if database.path and not os.access(database.path, os.R_OK | os.W_OK):
-        return f"{database.path} may not be read and written by this user: run this as its owner, or as root"
-    return (
-        f"{database.place} cannot be used ({trouble.orig}): it was left untouched; "
-        "restore a backup, or set `database` to another file"
-    )
+        raise StoreError(why_unusable(database.place, database.path, trouble)) from None
+    if old := too_old(database.place, database.path, database.server_version):
+        raise StoreError(old)
+    return found
 
 
 async def _secret(database: Database) -> bytes:

@@ -45,25 +45,25 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.errors import DatabaseInUse, StoreError, Unwritable
 from notifier.files import own_as_folder
 from notifier.store.postgresql import LONGEST_PAUSE, open_postgresql
 from notifier.store.sqlite import Thread, open_sqlite
+from notifier.store.trouble import UNDONE, explained, why_unwritable
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 PARAMETERS = 900  # values bound in one statement; SQLite's oldest limit is 999
 WRITER_LOCK = 0x6E6F7469  # PostgreSQL: so polls commit in the order of their ids, too, and a cursor skips none
-# What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
-SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
-POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
+UNREADABLE = (
+    "the URL of the database cannot be read: write postgresql://user:password@host:5432/name, and in the password "
+    "%40 for @, %3A for :, %2F for / and %25 for %"
+)
 TRIES = 4  # of a transaction that waits for another which waits for it
-UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
-NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of PostgreSQL
 _ALONE = select(
     func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true()),
     func.pg_advisory_xact_lock(WRITER_LOCK),
@@ -93,7 +93,10 @@ class Database:
     """An open database. `read` and `write` are the only ways to a connection."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
+        try:
+            self.url = make_url(url)
+        except (ArgumentError, ValueError):  # its words would show the password
+            raise StoreError(UNREADABLE) from None
         self.path = Path(self.url.database) if self.url.database and self.is_sqlite else None
         self._engine = open_sqlite(self.url, self.path) if self.is_sqlite else open_postgresql(self.url)
         self._writer = asyncio.Lock()
@@ -108,6 +111,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent view; nothing is written."""
+        try:
+            async with self._view() as connection:
+                yield connection
+        except DBAPIError as trouble:
+            raise explained(self.place, self.path, trouble) from None
+
+    @asynccontextmanager
+    async def _view(self) -> AsyncIterator[AsyncConnection]:
         async with self._engine.connect() as plain:
             # An own statement's view is PostgreSQL's default; for a writer it must be, who waited for the one before.
             level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
@@ -165,14 +176,10 @@ class Database:
 
     def _explained(self, trouble: DBAPIError) -> Exception:
         """Return what is raised instead of a database's error: what it means, where that is known."""
-        words, state = NO_TABLES
-        if words in str(trouble.orig) or getattr(trouble.orig, "sqlstate", None) == state:
-            return StoreError(f"{self.place}: the database has no tables yet: run `notifier migrate`")
-        reason = _why_unwritable(trouble.orig)
-        if not reason:
-            return trouble
-        self.unwritable = f"{self.place} cannot be written: {reason}"
-        return Unwritable(self.unwritable)
+        if reason := why_unwritable(trouble):
+            self.unwritable = f"{self.place} cannot be written: {reason}"
+            return Unwritable(self.unwritable)
+        return explained(self.place, self.path, trouble)
 
     @asynccontextmanager
     async def outside(self) -> AsyncIterator[AsyncConnection]:
@@ -185,6 +192,11 @@ class Database:
     def place(self) -> str:
         """Where the database is, for people; a password in its URL is hidden."""
         return str(self.path or self.url.render_as_string(hide_password=True))
+
+    @property
+    def server_version(self) -> tuple[int, ...]:
+        """The version of the server that was connected to; of SQLite, this program's."""
+        return tuple(int(each) for each in self._engine.dialect.server_version_info or ())
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
@@ -267,11 +279,3 @@ def _from_arrays(statement: Insert, columns: Sequence[str], rows: Sequence[tuple
     given = func.unnest(*values).table_valued(*columns, name="given").render_derived()
     picked = [sql_cast(given.c[name], kind) for name, kind in zip(columns, types, strict=True)]
     return statement.from_select(list(columns), select(*picked))
-
-
-def _why_unwritable(fault: BaseException | None) -> str:
-    """Return why the database's own error means that nothing can be stored; "" when it means something else."""
-    code = getattr(fault, "sqlite_errorcode", None)
-    if isinstance(code, int):
-        return SQLITE_UNWRITABLE.get(code & 0xFF, "")
-    return POSTGRESQL_UNWRITABLE.get(str(getattr(fault, "sqlstate", "")), "")

@@ -293,6 +293,7 @@ earlier = Table(  # what a subscription looked for before its owner changed its 
     Column("until", Id, nullable=False),  # .. up to this one
     Index("ix_earlier_subscription_id", "subscription_id"),
     Index("ix_earlier_subscriber_id", "subscriber_id"),
+    Index("ix_earlier_until", "until"),
     sqlite_autoincrement=True,
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier.model import AnnounceType, Change, ChangeKind, Hits, Paper, PaperId, PollId, QueryId
 from notifier.store import schema
+from notifier.store.asked import poll_matched
 from notifier.store.engine import Database, again
 from notifier.store.hits import add_hits
 from notifier.store.jobs import QUEUE, Call, Jobs
@@ -97,6 +98,7 @@ class Shards:
             more = await connection.scalar(select(exists().where(table.c.poll_id == shard.poll_id)))
             if not more:
                 await connection.execute(delete(schema.batch).where(schema.batch.c.poll_id == shard.poll_id))
+                await poll_matched(connection, shard.poll_id)
                 await self._jobs.call(connection, [QUEUE])
         return True
 

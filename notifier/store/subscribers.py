@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifier import cadence
@@ -27,7 +27,7 @@ from notifier.model import (
     Wish,
 )
 from notifier.store import schema
-from notifier.store.asked import end, turn
+from notifier.store.asked import end, is_asked, turn
 from notifier.store.engine import Database, again
 from notifier.store.rows import to_clock, to_subscriber, to_subscription
 from notifier.store.score import HEALTHY
@@ -48,9 +48,8 @@ class Subscribers:
         self, after: QueryId, last: QueryId | None = None, turned: int = 0, first: QueryId | None = None
     ) -> list[StoredQuery]:
         """Return every query that was added after `after` or turned after `turned`, from `first` to `last`, by id."""
-        table, subscription = schema.query, schema.subscription
-        asked = exists().where(subscription.c.query_id == table.c.id, subscription.c.active)
-        new = select(table, asked.label("asked")).where(or_(table.c.id > after, table.c.turned > turned))
+        table = schema.query
+        new = select(table, is_asked().label("asked")).where(or_(table.c.id > after, table.c.turned > turned))
         new = new.where(table.c.id >= (first or 0)).order_by(table.c.id)
         async with self._database.read() as connection:
             rows = await connection.execute(new if last is None else new.where(table.c.id <= last))
@@ -230,9 +229,10 @@ class Subscribers:
 
 async def _query(connection: AsyncConnection, canonical: str) -> int:
     """Return the number of a query that is asked from now on."""
-    table, subscription = schema.query, schema.subscription
-    asked = exists().where(subscription.c.query_id == table.c.id, subscription.c.active)
-    old = (await connection.execute(select(table.c.id, asked.label("asked")).filter_by(canonical=canonical))).first()
+    table = schema.query
+    old = (
+        await connection.execute(select(table.c.id, is_asked().label("asked")).filter_by(canonical=canonical))
+    ).first()
     if old is None:
         new = insert(table).values(canonical=canonical).returning(table.c.id)
         return int((await connection.execute(new)).scalar_one())

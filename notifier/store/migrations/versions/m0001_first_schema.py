@@ -292,6 +292,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_earlier_subscriber_id", "earlier", ["subscriber_id"], unique=False)
     op.create_index("ix_earlier_subscription_id", "earlier", ["subscription_id"], unique=False)
+    op.create_index("ix_earlier_until", "earlier", ["until"], unique=False)
 
     op.create_table(
         "wish",

@@ -1,0 +1,90 @@
+"""Trouble: what a database's own error means to a person, and what mends it.
+
+PostgreSQL's words are its own language's where it was told to speak one; then the remedy is not found, the words stay.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from notifier.errors import StoreError
+
+OLDEST = (13, 0)  # PostgreSQL that Procrastinate works on
+# What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
+SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
+POSTGRESQL_UNWRITABLE = {"53100": "the disk is full", "58030": "the disk fails", "25006": "it is read-only"}
+NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of PostgreSQL
+UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
+FORBIDDEN = "42501"  # SQLSTATE of a privilege that is missing
+DAMAGED = (11, 26)  # SQLite's result codes of a file that is damaged or no database
+# What PostgreSQL and its library say, and what mends it; the first that fits.
+REMEDIES = (
+    ("password authentication failed", "put the right password into `database`, or into ~/.pgpass"),
+    ("no password supplied", "put the password into `database`, or into ~/.pgpass"),
+    ("pg_hba.conf", "let this role come from here, in the server's pg_hba.conf"),
+    ("role ", "make the role: CREATE ROLE ... LOGIN, or name another in `database`"),
+    ("database ", "make it: createdb, or name another in `database`"),
+    ("certificate", "mend the server's certificate, or sslrootcert in `database`"),
+    ("SSL", "let the server speak TLS, or change sslmode in `database`"),
+    ("failed to resolve host", "name the right host in `database`"),
+    ("too many", "raise the server's max_connections, or put a PgBouncer before it"),
+    ("connection slots", "raise the server's max_connections, or put a PgBouncer before it"),
+    ("starting up", "wait until the server is up"),
+    ("connection option", "leave it out of `database`"),
+    ("permission denied", "give this role what it needs: ALTER DATABASE ... OWNER TO it"),
+    ("timeout", "see that the server is up, and that no firewall is between"),
+    ("connection to server", "start the server, or name the right host and port in `database`"),
+    ("connection", "see that the server is up"),
+)
+
+
+def why_unwritable(trouble: DBAPIError) -> str:
+    """Return why the database's own error means that nothing can be stored; "" when it means something else."""
+    code = getattr(trouble.orig, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return SQLITE_UNWRITABLE.get(code & 0xFF, "")
+    return POSTGRESQL_UNWRITABLE.get(str(getattr(trouble.orig, "sqlstate", "")), "")
+
+
+def explained(place: str, path: Path | None, trouble: DBAPIError) -> Exception:
+    """Return what is raised instead of a database's error: what it means and what mends it, where that is known.
+
+    `path` is the file of SQLite, None for PostgreSQL. An error that speaks of our own mistake comes back as it is.
+    """
+    words, state = NO_TABLES
+    sqlstate, code = getattr(trouble.orig, "sqlstate", None), getattr(trouble.orig, "sqlite_errorcode", None)
+    if words in str(trouble.orig) or sqlstate == state:
+        return StoreError(f"{place}: the database has no tables yet: run `notifier migrate`")
+    if isinstance(code, int) and code & 0xFF in DAMAGED:
+        return StoreError(why_unusable(place, path, trouble))
+    lost = isinstance(trouble, (OperationalError, InterfaceError)) and code is None and sqlstate not in UNDONE
+    if path is None and (sqlstate == FORBIDDEN or lost):
+        return StoreError(why_unusable(place, path, trouble))
+    return trouble
+
+
+def why_unusable(place: str, path: Path | None, trouble: DBAPIError) -> str:
+    """Say what is wrong with a database that could not be used, and what mends that."""
+    if path is None:
+        said = " ".join(str(trouble.orig).partition("\nLINE ")[0].split())
+        remedy = next((remedy for words, remedy in REMEDIES if words in said.rpartition("FATAL:")[2]), "")
+        return f"{place} cannot be used: {said}" + f"; {remedy}" * bool(remedy)
+    if path.exists() and not path.is_file():
+        return f"{path} is no file: set `database` to the name of one, such as {path / 'notifier.db'}"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"{path} may not be read and written by this user: run this as its owner, or as root"
+    return (
+        f"{place} cannot be used ({trouble.orig}): it was left untouched; "
+        "restore a backup, or set `database` to another file"
+    )
+
+
+def too_old(place: str, path: Path | None, version: tuple[int, ...]) -> str:
+    """Return what to say of a PostgreSQL of this version; "" when it will do."""
+    if path is not None or version >= OLDEST:
+        return ""
+    found, needed = (".".join(map(str, each[:1] if each[0] >= 10 else each[:2])) for each in (version, OLDEST))
+    return f"{place} is PostgreSQL {found}: update the server to {needed} or later"
