@@ -1,6 +1,7 @@
 """A real PostgreSQL for the tests: a cluster of their own from installed binaries, on a socket in a folder of its own.
 
-Durability is not what these tests are about (the torture is), so the cluster does not wait for the disk.
+Durability is not what these tests are about (the torture is), so the cluster does not wait for the disk. It ends with
+the process that runs it, whatever ends that.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ def cluster(*, host: str = "", **options: str) -> Iterator[Cluster]:
         done = subprocess.run(words, user=user, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}: {done.stdout} {done.stderr}"
 
+    # What ends it outlives us: it waits for the end of its input, which comes even if we are killed.
+    last = f"cat; {binaries}/pg_ctl -D {folder}/cluster -m immediate stop; rm -rf {folder}"
+    watch = subprocess.Popen(
+        ["sh", "-c", f"({last}) > /dev/null 2>&1"], user=user, stdin=subprocess.PIPE, start_new_session=True
+    )
     try:
         call(binaries / "initdb", "-D", folder / "cluster", "-U", "notifier", "-A", "trust", "-E", "UTF8",
              "--locale=C.UTF-8", "--no-sync")  # fmt: skip
@@ -106,13 +112,11 @@ def cluster(*, host: str = "", **options: str) -> Iterator[Cluster]:
                 file.write("host all all 0.0.0.0/0 trust\n")
         call(binaries / "pg_ctl", "-D", folder / "cluster", "-w", "-l", folder / "log", "-o",
              f"{settings} -k {folder}", "start")  # fmt: skip
-        try:
-            again = (binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "-w", "-l", folder / "log")
-            yield Cluster(folder, port=port if host else 5432, restart=lambda: call(*again, "restart"))
-        finally:
-            call(binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "stop")
+        again = (binaries / "pg_ctl", "-D", folder / "cluster", "-m", "immediate", "-w", "-l", folder / "log")
+        yield Cluster(folder, port=port if host else 5432, restart=lambda: call(*again, "restart"))
     finally:
-        shutil.rmtree(folder)
+        watch.communicate()
+        assert not folder.exists(), f"{folder} could not be removed"
 
 
 async def _migrate(url: str) -> None:
