@@ -193,6 +193,7 @@ async def test_a_reader_subscribes_confirms_reads_changes_leaves_and_comes_back_
             ("papers", "/papers?q=knots"),
             ("paper", "/papers/2"),
             ("status", "/status"),
+            ("feeds", "/feeds?q=knots+OR+harbour"),
             ("lost", "/link"),
         ):
             await page.goto(f"{served.url}{path}")
@@ -301,7 +302,7 @@ async def _erase(seen: Screen, manage: str) -> None:
 async def test_every_page_weighs_less_than_its_budget_with_all_it_loads(news: World, browser: Browser) -> None:
     async with news.served() as served:
         page = await browser.new_page()
-        for path in ("/", "/?q=*", "/papers", "/status", "/link", "/feeds/all.atom"):
+        for path in ("/", "/?q=*", "/papers", "/status", "/feeds", "/link", "/feeds/all.atom"):
             sizes: list[int] = []
 
             async def weigh(answer: Response, sizes: list[int] = sizes) -> None:

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from notifier.errors import Unwritable
-from notifier.web import feeds, leaving, mailcopy, manage, monitor, pages, signup
+from notifier.web import feeds, leaving, mailcopy, manage, monitor, overview, pages, signup
 from notifier.web.courteous import Courteous
 from notifier.web.limits import Bounded, Crowded, Headed
 from notifier.web.render import message
@@ -49,6 +49,8 @@ def application(site: Site) -> ASGIApp:
             Route("/healthz", pages.healthz, name="healthz"),
             Route("/readyz", monitor.readyz, name="readyz"),
             Route("/metrics", monitor.metrics, name="metrics"),
+            Route("/feeds", overview.overview, name="feeds"),
+            Route("/feeds.opml", overview.outlines, name="all-outlines"),
             Route("/feeds/private/{link}.opml", feeds.outlines, name="outlines"),
             Route("/feeds/{name:path}", feeds.feed, name="feed"),
             Route("/digests/{copy}", mailcopy.digest, name="digest"),

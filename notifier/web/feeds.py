@@ -1,5 +1,6 @@
 """Feeds over HTTP, with validators (RFC 9110 8.8), so that most answers are 304.
 
+    /feeds, /feeds.opml                   all of the public ones, for people and for programs (`overview`)
     /feeds/all.atom                       everything new; each feed also as .rss and .json
     /feeds/listing/<name>.atom            one listing
     /feeds/trending.atom                  the most votes of the last days
