@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from notifier.identity import keys, same
 from notifier.model import (
@@ -90,6 +90,8 @@ def unchanged(track: Track, now: datetime) -> Diff:
     """Judge a poll that was answered 304: the page is as it was."""
     if _overdue(track, now):
         return Diff((), Outcome.STALE, _nothing_since(track))
+    if track.was_stale and _is_dated_ahead(track.listed_on, track):
+        return Diff((), Outcome.STALE, f"dated {track.listed_on}, but all of it was shown before; not modified since")
     return Diff((), Outcome.WAITING, "not modified since the last poll")
 
 
@@ -244,9 +246,14 @@ def _judge(batch: Batch, merged: list[Met], changes: tuple[Change, ...], track: 
         return Outcome.STALE, _nothing_since(track) + notes
     if not batch.papers:
         return Outcome.QUIET, "the page says that there is nothing"
-    if batch.listed_on and track.listed_on and batch.listed_on > track.listed_on:
+    if _is_dated_ahead(batch.listed_on, track):
         return Outcome.STALE, f"dated {batch.listed_on}, but all of {read} were shown before{notes}"
     return Outcome.WAITING, f"{read} read, all seen before{notes}"
+
+
+def _is_dated_ahead(day: date | None, track: Track) -> bool:
+    """Tell whether a page claims a day that nothing was read for yet."""
+    return day is not None and track.fresh_on is not None and day > track.fresh_on
 
 
 def _notes(batch: Batch, track: Track) -> str:

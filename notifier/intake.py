@@ -219,7 +219,14 @@ async def record_unchanged(listing: Listing, intake: Intake, state: ListingState
     result = unchanged(track, now)
     done = _poll(listing, result, now)
     await intake.store.record_unchanged(
-        done, next_poll(listing, result.outcome, track.last_fresh_at, now, track.listed_on)
+        done,
+        next_poll(
+            listing,
+            result.outcome,
+            track.last_fresh_at,
+            now,
+            track.fresh_on if result.outcome is Outcome.STALE else track.listed_on,
+        ),
     )
     log.polled(done)
     await _compare(listing, intake, state, now)
@@ -280,7 +287,9 @@ async def _record(
         elif not intake.apart:
             await load_queries(intake.queries, intake.store)
             hits = find_hits(result.changes, intake.queries)
-        days = [day for day in (track.listed_on, batch.listed_on) if day is not None]
+        # Under a stale page's date the batch is still to come.
+        stale = result.outcome is Outcome.STALE
+        days = [day for day in ([track.fresh_on] if stale else [track.listed_on, batch.listed_on]) if day is not None]
         done = _poll(listing, result, now, batch)
         try:
             await intake.store.record_poll(
@@ -299,13 +308,15 @@ async def _record(
 
 async def _track(listing: Listing, store: Store, state: ListingState | None, batch: Batch | None = None) -> Track:
     weekday = batch.listed_on.weekday() if batch and batch.listed_on else None
-    listed_on, usual, began = await store.history(listing.name, weekday)
+    history = await store.history(listing.name, weekday)
     return Track(
-        last_fresh_at=state.fresh_at or began if state else None,
+        last_fresh_at=state.fresh_at or history.began if state else None,
         stale_after=listing.stale_after,
         records_only=listing.first is First.RECORD and not (state and state.primed),
-        listed_on=listed_on,
-        usual=usual,
+        listed_on=history.listed_on,
+        fresh_on=history.fresh_on,
+        was_stale=state is not None and state.outcome is Outcome.STALE,
+        usual=history.usual,
         most_new=listing.most_new,
     )
 

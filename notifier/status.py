@@ -51,6 +51,7 @@ class Watched:
     state: ListingState | None
     batch: Poll | None
     gaps: tuple[date, ...]
+    gap_trouble: str | None = None  # why one of them could not be read so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,7 @@ async def _watched(store: Store, listing: Listing) -> Watched:
         state=await store.listing_state(listing.name),
         batch=await store.last_batch(listing.name),
         gaps=tuple(await store.gaps(listing.name)),
+        gap_trouble=await store.gap_trouble(listing.name),
     )
 
 
@@ -221,6 +223,8 @@ def _listing_lines(each: Watched, width: int) -> Iterator[str]:
         yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
     if each.gaps:
         yield f"{INDENT}past days still to be read: " + ", ".join(map(str, each.gaps))
+        if each.gap_trouble:
+            yield f"{INDENT}  not read so far: {escape(each.gap_trouble)}"
 
 
 def _batch_words(state: ListingState, batch: Poll | None) -> str:
@@ -228,9 +232,14 @@ def _batch_words(state: ListingState, batch: Poll | None) -> str:
         return "never fresh"
     day = str(batch.listed_on or "") or escape(batch.day_text)
     stated = f" of {batch.stated}" if batch.stated is not None else ""
-    return (
-        f"fresh {_when(state.fresh_at)}, batch{f' of {day}' if day else ''}: {batch.read}{stated} read, {batch.new} new"
-    )
+    counts = f"{batch.read}{stated} read, {batch.new} new{_remarks(batch)}"
+    return f"fresh {_when(state.fresh_at)}, batch{f' of {day}' if day else ''}: {counts}"
+
+
+def _remarks(batch: Poll) -> str:
+    """Return what its poll said behind the counts, such as ", far below the usual 50"."""
+    _, comma, remarks = batch.reason.partition(" read, ")[2].partition(", ")
+    return f"{comma}{escape(remarks)}"
 
 
 def _padded(text: str, width: int) -> str:
@@ -283,6 +292,7 @@ def _listing_json(each: Watched) -> dict[str, Any]:
         "next_poll_at": _iso(state.next_poll_at if state else None),
         "batch": _batch_json(batch) if batch else None,
         "missed_days": [day.isoformat() for day in each.gaps],
+        "missed_days_trouble": each.gap_trouble,
     }
 
 
@@ -298,6 +308,7 @@ def _batch_json(batch: Poll) -> dict[str, Any]:
         "read": batch.read,
         "stated": batch.stated,
         "new": batch.new,
+        "remarks": _remarks(batch).removeprefix(", "),
     }
 
 

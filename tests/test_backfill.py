@@ -9,6 +9,7 @@ import pytest
 
 from notifier.backfill import days_to_read
 from notifier.model import Outcome
+from notifier.status import lines, status
 from tests.servers.http import Answer, Request
 from tests.world import World, text
 
@@ -121,6 +122,13 @@ async def test_g5_a_batch_dated_today_that_holds_only_what_was_shown_before_is_s
     (poll,), _ = await installation.run(minutes=24 * 60)
     assert poll.outcome is Outcome.STALE
     assert "all of 2 were shown before" in poll.reason
+    (poll,), _ = await installation.run(minutes=60)
+    assert poll.outcome is Outcome.STALE, "it is, as long as it shows nothing else"
+    days.days["2026-03-10"] = day_page("2026-03-10", 3)
+    (poll,), _ = await installation.run(minutes=60)
+    assert poll.outcome is Outcome.FRESH
+    (poll,), _ = await installation.run(minutes=60)
+    assert poll.outcome is Outcome.WAITING
 
 
 async def test_g5_a_batch_far_below_the_usual_for_its_weekday_is_flagged(installation: World, days: Days) -> None:
@@ -132,3 +140,7 @@ async def test_g5_a_batch_far_below_the_usual_for_its_weekday_is_flagged(install
         number += size
         (poll,), _ = await installation.run(minutes=7 * 24 * 60)
     assert "far below the usual 12" in poll.reason
+    await installation.run(minutes=60)
+    async with installation.opened() as running:
+        seen = await status(running.store, running.config.listings, installation.now)
+    assert any(line.endswith("2 read, 2 new, far below the usual 12") for line in lines(seen)), "as long as it is shown"

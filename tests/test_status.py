@@ -92,8 +92,10 @@ async def test_json_has_stable_keys_and_iso_instants(installation: World) -> Non
             "read": 1,
             "stated": None,
             "new": 0,
+            "remarks": "",
         },
         "missed_days": [],
+        "missed_days_trouble": None,
     }
     assert list(never) == list(daily)
     assert (never["outcome"], never["polled_at"], never["batch"]) == (None, None, None)
@@ -129,11 +131,14 @@ async def test_past_days_that_are_still_to_be_read_or_were_given_up_are_said(ins
     async with installation.opened() as running:
         for day in (9, 10):
             await running.store.gap_failed(name, date(2026, 3, day), "404 Not Found", most_tries=1)
+        await running.store.gap_failed(name, date(2026, 3, 11), "503 Whatever: busy", most_tries=9)
     seen = await look(installation)
-    assert "    past days still to be read: 2026-03-11\n" in shown(seen)
+    said = "    past days still to be read: 2026-03-11\n      not read so far: 503 Whatever: busy\n"
+    assert said in shown(seen)
     assert f"{name}: 2026-03-10 was given up: 404 Not Found" in shown(seen)
     told = as_json(seen)
     assert told["listings"][0]["missed_days"] == ["2026-03-11"]
+    assert told["listings"][0]["missed_days_trouble"] == "503 Whatever: busy"
     assert [(lost["day"], lost["reason"]) for lost in told["lost_days"]] == [
         ("2026-03-09", "404 Not Found"), ("2026-03-10", "404 Not Found"),
     ]  # fmt: skip

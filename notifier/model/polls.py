@@ -67,7 +67,8 @@ class Track:
     """What polling a listing has shown so far: when its last fresh batch came, None before the first poll.
 
     `records_only` is true of a first poll that makes nothing news (G4). `listed_on` is the newest day that the page
-    was ever dated, `usual` the median number of papers of the last batches of this weekday; None where unknown.
+    was ever dated, `fresh_on` that of a batch that brought something (a later day with old papers is a stale page),
+    `usual` the median number of papers of the last batches of this weekday; None where unknown.
     `most_new` papers at once are believed to be new; None: as many as are likely.
     """
 
@@ -75,6 +76,8 @@ class Track:
     stale_after: timedelta = timedelta(days=4)
     records_only: bool = False
     listed_on: date | None = None
+    fresh_on: date | None = None
+    was_stale: bool = False  # the last poll
     usual: int | None = None
     most_new: int | None = None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import RowMapping, Table, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,6 +45,19 @@ DAYS_LOOKED_BACK, FEWEST_WEEKS = 60, 3  # for the usual size of a weekday's batc
 PAPERS_AT_ONCE = 100  # inserted by one statement: each row is held several times over until it is stored
 
 
+class History(NamedTuple):
+    """What the polls of a listing showed, each None where there is none.
+
+    The newest day that it named, the newest that brought something, the median size of its last batches of a weekday,
+    and when it was first polled without failing.
+    """
+
+    listed_on: date | None
+    fresh_on: date | None
+    usual: int | None
+    began: datetime | None
+
+
 class Papers:
     """The verbs of polling."""
 
@@ -59,15 +72,15 @@ class Papers:
             row = (await connection.execute(select(schema.listing).filter_by(name=name))).mappings().first()
         return listing_state(row) if row else None
 
-    async def history(self, name: str, weekday: int | None) -> tuple[date | None, int | None, datetime | None]:
-        """Return the newest day that a listing was dated, the median size of its last batches of a weekday, its start.
-
-        Each is None where there is none; the start is that of the first poll that did not fail.
-        """
+    async def history(self, name: str, weekday: int | None) -> History:
+        """Return what all polls of a listing together show; `weekday` is that of the usual size."""
         table = schema.poll
         dated = table.c.listing == name, table.c.outcome != Outcome.FAILED
         async with self._database.read() as connection:
             newest = await connection.scalar(select(func.max(table.c.listed_on)).where(*dated))
+            fresh = await connection.scalar(
+                select(func.max(table.c.listed_on)).where(*dated, table.c.outcome == Outcome.FRESH)
+            )
             began: datetime | None = await connection.scalar(select(func.min(table.c.polled_at)).where(*dated))
             sizes = await connection.execute(
                 select(table.c.listed_on, func.max(table.c.read))
@@ -77,7 +90,7 @@ class Papers:
                 .limit(DAYS_LOOKED_BACK)
             )
             usual = [size for day, size in sizes if day.weekday() == weekday and day != newest]
-        return newest, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None, began
+        return History(newest, fresh, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None, began)
 
     async def gaps(self, name: str) -> list[date]:
         """Return the past days of a listing that are still to be read, oldest first."""
@@ -87,6 +100,14 @@ class Papers:
                 select(table.c.day).filter_by(listing=name, given_up=False).order_by(table.c.day)
             )
             return list(rows.scalars())
+
+    async def gap_trouble(self, name: str) -> str | None:
+        """Return why one of these days could not be read so far, the newest that was tried; None for none."""
+        table = schema.gap
+        tried = select(table.c.reason).filter_by(listing=name, given_up=False).where(table.c.tries > 0)
+        async with self._database.read() as connection:
+            reason: str | None = await connection.scalar(tried.order_by(table.c.day.desc()).limit(1))
+            return reason
 
     async def gap_failed(self, name: str, day: date, reason: str, most_tries: int) -> None:
         """Record that a past day could not be read; after `most_tries` it is given up."""
