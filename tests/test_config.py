@@ -152,7 +152,10 @@ def test_f126_no_error_shows_a_secret(tmp_path: Path) -> None:
             LEAST + '[mail]\nrelay = "smtp://mail.example.org"\nuser = "me"\npassword = "p"\nstarttls = "never"\n',
             "mail",
         ),
-        ('contact = "two words"\n', "contact"),
+        ('contact = "two words"\n', "contact: is a mail address or a URL, without blanks"),
+        (LEAST + LISTING.replace('name = "', 'name = "cs, math '), "listing[1].name: may hold letters, digits, blanks"),
+        (LEAST + '[worker]\nlisten = "yes"\n', 'worker.listen: is "", "off" or'),
+        (LEAST + '[mail.dkim]\nselector = "two words"\n', "mail.dkim.selector: may hold letters"),
     ],
 )
 def test_f128_what_cannot_be_used_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
@@ -162,6 +165,7 @@ def test_f128_what_cannot_be_used_is_one_clear_error(tmp_path: Path, text: str, 
         load(path, {})
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
+    assert "String should match" not in str(caught.value)
 
 
 def test_bom_and_crlf_are_no_trouble(tmp_path: Path) -> None:

@@ -126,6 +126,17 @@ def _put(values: dict[str, Any], keys: list[str], value: str) -> bool:
     return True
 
 
+# Option -> which letters it may hold, where a pattern says so.
+LETTERS = {
+    "name": "may hold letters, digits, blanks and . : / + - _, at least one and at most 100",
+    "domain": "may hold letters, digits, dots and hyphens",
+    "selector": "may hold letters, digits, dots, hyphens and underscores",
+    "ed25519_selector": "may hold letters, digits, dots, hyphens and underscores",
+    "listen": 'is "", "off" or an address postgresql://...',
+    "contact": "is a mail address or a URL, without blanks",
+}
+
+
 def _problem(error: Any) -> str:
     where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, text = error["type"], error["msg"].removeprefix("Value error, ")
@@ -136,4 +147,6 @@ def _problem(error: Any) -> str:
         return f"{where}: there is no such option{near(str(error['loc'][-1]), known)}"
     if kind == "missing":
         return f"{where}: is required"
+    if kind == "string_pattern_mismatch":
+        text = LETTERS.get(str(error["loc"][-1]), text)
     return f"{where}: {text}" if where else text
