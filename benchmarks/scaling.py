@@ -85,8 +85,28 @@ async def fill(store: Store, readers: int, papers: int = PAPERS) -> None:
 # --- claim to settle --------------------------------------------------------------------------------------------------
 
 
-async def path(url: str, messages: int, port: int) -> tuple[float, float]:
-    """Queue and drain in this process; return messages a second of each."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Messages a second, queued and sent, and what each cost in milliseconds of a processor: this process, PostgreSQL."""
+
+    queued: float
+    sent: float
+    queueing: tuple[float, float]
+    sending: tuple[float, float]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.queued:10,.0f} queued/s ({self.queueing[0]:.2f} + {self.queueing[1]:.2f} ms)"
+            f"{self.sent:10,.0f} sent/s ({self.sending[0]:.2f} + {self.sending[1]:.2f} ms)"
+        )
+
+
+async def path(url: str, messages: int, port: int, postgres: Cluster | None = None) -> Way:
+    """Queue and drain in this process; `postgres` is whose time is counted, too."""
+
+    def marked() -> tuple[float, float, float]:
+        return time.perf_counter(), time.process_time(), spent([], postgres).postgres if postgres else 0.0
+
     async with open_store(url) as store:
         await fill(store, messages)
         head = Letterhead(
@@ -97,26 +117,33 @@ async def path(url: str, messages: int, port: int) -> tuple[float, float]:
             store=store, relay=sending, templates=templates, fragments=Fragments(templates), head=head,
             owner="bench:1", resend=True, clock=lambda: NOW,
         )  # fmt: skip
-        began = time.perf_counter()
+        began = marked()
         await queue_digests(store, head, NOW)
-        queued, sent = time.perf_counter(), 0
+        queued, sent = marked(), 0
         while sent < messages:
             sent += sum((await drain_outbox(desk, most=BATCH)).states.values())
-        ended = time.perf_counter()
+        ended = marked()
         await sending.close()
-    return messages / (queued - began), messages / (ended - queued)
+    queueing, draining = (
+        [then - before for before, then in zip(*pair, strict=True)] for pair in ((began, queued), (queued, ended))
+    )
+    each = 1_000 / messages
+    return Way(
+        messages / queueing[0], messages / draining[0],
+        (queueing[1] * each, queueing[2] * each), (draining[1] * each, draining[2] * each),
+    )  # fmt: skip
 
 
 def compare_paths(postgres: Cluster, folder: Path, messages: int) -> None:
-    """Print both, measured in turn, twice."""
+    """Print both, measured in turn, twice: rates, and beside them this process's and PostgreSQL's time for each."""
     rates: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
     for turn in range(2):
         for name in rates:
             url = f"sqlite:///{folder}/{turn}.db" if name == "sqlite" else postgres.database()
             with sink(0) as port:
-                queued, sent = asyncio.run(path(url, messages, port))
-            rates[name].append(sent)
-            print(f"{name:12}{queued:10,.0f} queued/s{sent:10,.0f} sent/s", flush=True)
+                way = asyncio.run(path(url, messages, port, postgres if name == "postgresql" else None))
+            rates[name].append(way.sent)
+            print(f"{name:12}{way}", flush=True)
     print(f"postgresql / sqlite, claim to settle: {max(rates['postgresql']) / max(rates['sqlite']):.2f}")
 
 
@@ -379,8 +406,8 @@ def main(what: str, *numbers: int) -> None:
             workers(postgres, folder, *(numbers or (6_000,)))
         elif what == "jobs":
             with sink(0) as port:
-                _, rate = asyncio.run(path(postgres.database(), 2_000, port))
-            asyncio.run(jobs(postgres.database(), rate))
+                way = asyncio.run(path(postgres.database(), 2_000, port))
+            asyncio.run(jobs(postgres.database(), way.sent))
         elif what == "seen":
             seen(postgres, folder, *(*numbers, *(1_000_000, 10_000)[len(numbers) :]))
         elif what == "match":

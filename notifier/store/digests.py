@@ -37,6 +37,7 @@ from notifier.store.engine import Database, again, chunks, execute_rows
 from notifier.store.jobs import Jobs, senders
 from notifier.store.rows import domain_of, to_clock
 from notifier.store.shards import settled_poll
+from notifier.store.stroke import move_all
 
 Owed = dict[tuple[PaperId, int], list[QueryId]]  # (paper, edition) -> the queries that hit it
 Group = Sequence[Row[Any]]  # the subscriptions of one subscriber and one cadence
@@ -174,7 +175,7 @@ class Digests:
         )
         await self._carry(connection, {number: (who, owed[who]) for who, number in numbers.items() if who in owed})
         due: dict[DigestClock, datetime | None] = {}
-        moved: list[tuple[object, ...]] = []
+        moved: list[tuple[datetime | None, int, int]] = []
         for group in wave:
             who = group[0].subscriber_id
             # Owed, but no message: this period had its digest (the hour was changed, or a clock). The next carries it.
@@ -184,6 +185,9 @@ class Digests:
                 if clock not in due:
                     due[clock] = cadence.next_due(clock, now)
                 moved.append((due[clock], row.cursor if kept else max(row.cursor, newest), row.id))
+        if not self._database.is_sqlite:
+            await move_all(connection, moved)
+            return
         await connection.execute(
             update(schema.subscription)
             .where(schema.subscription.c.id == bindparam("row"))
