@@ -169,7 +169,7 @@ def _advice(
     said = f"that is {share:.0%} of all papers: a digest of it is nearly the listing itself"
     for text, caught in _tighter(query, papers, hits, most):
         if 0 < caught <= TOO_WIDE * total:
-            return f"{said}; try {text} ({caught} papers)"
+            return f"{said}; try {text} ({caught} paper{'' if caught == 1 else 's'})"
     return said
 
 

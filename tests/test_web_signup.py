@@ -470,11 +470,13 @@ async def test_the_status_names_every_listing_and_how_it_ended(here: Visit) -> N
 
 async def test_a_preview_counts_marks_and_says_when_a_query_is_too_broad(installation: World) -> None:
     installation.listing("daily")
-    installation.pages.put("/daily", text_page(*(f"Fictional Paper Number {n} on Knots" for n in range(40))))
+    titles = [f"Fictional Paper Number {n} on Knots" for n in range(39)]
+    installation.pages.put("/daily", text_page(*titles, "Knots and Ferries"))
     await installation.run()
     async with visit(installation) as here:
         page = (await here.client.get("/", params={"q": "knots"})).text
         assert "<strong>40 papers</strong> of 40 in the last 30 days" in page
+        assert "(1 paper)." in page
         assert "<mark>Knots</mark>" in page
         assert "nearly the listing itself" in page
         assert 'role="img" aria-label="40 matching papers in 30 days' in page

@@ -55,7 +55,7 @@ MOST_WORDS = 20  # of a title that is searched for
 SHORT = 2  # letters of a word that is found as it stands only: what begins with it is nearly everything
 # Signs of New Tai Lue and of the Vedas: letters that SQLite's tokenizer takes for the end of a word.
 _CUT = re.compile("[\u19b0-\u19c0\u19c8\u19c9\u1cf2\u1cf3]")
-_DOT_ABOVE = "\u0307"  # which İ in small letters leaves beside its i
+_MARKED = re.compile("([A-Za-z])[\u0300-\u036f]+")
 _INDEX = Table("paper_text", MetaData(), Column("rowid", Integer))  # of SQLite; the migrations make it
 
 
@@ -304,8 +304,12 @@ def _poll(row: Row[Any]) -> Poll:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words that are looked for, in the form in which texts are stored: composed, in small letters."""
-    return re.findall(r"[^\W_]+", normalize("NFC", text).lower().replace(_DOT_ABOVE, ""))[:MOST_WORDS]
+    """Return the words that are looked for, in the form in which texts are indexed: small, Latin without marks.
+
+    SQLite's tokenizer and the function `paper_words` of PostgreSQL take the marks from the same letters.
+    """
+    bare = _MARKED.sub(r"\1", normalize("NFD", text.lower()))
+    return re.findall(r"[^\W_]+", normalize("NFC", bare))[:MOST_WORDS]
 
 
 def _begins(word: str) -> bool:

@@ -458,8 +458,10 @@ SEARCH_SQLITE = (
 SEARCH_POSTGRESQL = (
     "CREATE FUNCTION paper_words(title text, abstract text, authors json) RETURNS tsvector "
     "LANGUAGE sql IMMUTABLE COST 10000 AS $$ SELECT to_tsvector('simple'\\:\\:regconfig, regexp_replace("
+    "normalize(regexp_replace(normalize("  # marks go from Latin letters, as SQLite's tokenizer has it
     "title || ' ' || abstract || ' ' || "
     "coalesce((SELECT string_agg(value, ' ') FROM json_array_elements_text(authors)), ''), "
+    "NFD), '([A-Za-z])[\\u0300-\\u036f]+', '\\1', 'g'), NFC), "
     "'[^[\\:alnum\\:]]+', ' ', 'g')) $$",
     "CREATE INDEX ix_paper_words ON paper USING gin (paper_words(title, abstract, authors))",
 )
