@@ -31,7 +31,7 @@ DIGESTS = int(os.environ.get("DIGESTS", "400"))
 WORKERS = int(os.environ.get("WORKERS", "3"))
 PAGES = 2  # each brings a digest to everybody
 CUT = float(os.environ.get("CUT", "3"))  # seconds
-PAUSE = (0.5, 2.5) if DIGESTS <= 10_000 else (2, 8)  # seconds between two kills: a start costs two or three of a core
+PAUSE = (0.5, 2.5) if DIGESTS <= 1_000 else (2, 8)  # seconds between two kills: a start costs two or three of a core
 
 
 @dataclass(slots=True)
