@@ -13,12 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from notifier import pipeline
 from notifier.daemon.steps import once, prune
 from notifier.errors import StoreError
 from notifier.model import Letter, LetterKind
-from notifier.store import backup
+from notifier.store import backup, schema
 from notifier.store.migrate import known
 from tests.servers.smtp import post
 from tests.world import World, text_page
@@ -243,6 +244,26 @@ async def test_f078_a_log_that_a_long_reader_let_grow_is_cut_short_afterwards(in
             assert log.stat().st_size > 0, "it is needed"
         await prune(running.store, timedelta(days=90), installation.now)
         assert log.stat().st_size == 0
+
+
+async def test_f078_a_reader_that_does_not_end_is_cut_off_and_the_log_is_cut_short(installation: World) -> None:
+    installation.listing("daily", first="owe")
+    log = installation.folder / "notifier.db-wal"
+    async with installation.opened() as running:
+        database = running.store._database
+
+        async def never_ends() -> None:
+            async with database.read(longest=0.2) as connection:
+                await connection.execute(select(func.count()).select_from(schema.poll))
+                await running.store.ensure_writable(installation.now)
+                await asyncio.get_running_loop().create_future()
+
+        with pytest.raises(StoreError, match=r"was read for 0\.2 s without an end"):
+            await never_ends()
+        await prune(running.store, timedelta(days=90), installation.now)
+        assert log.stat().st_size == 0
+        async with database.read() as connection:
+            assert await connection.scalar(select(func.count()).select_from(schema.poll)) == 0
 
 
 async def test_pruning_deletes_dull_polls_and_nothing_becomes_news_twice(installation: World) -> None:

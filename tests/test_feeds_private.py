@@ -8,8 +8,11 @@ from datetime import timedelta
 import feedparser  # type: ignore[import-untyped]
 import httpx
 import pytest
+from sqlalchemy import func, insert, select, update
 
-from notifier.model import PrivateFeed, SubscriptionId
+from notifier.model import Change, ChangeKind, Hits, Paper, PrivateFeed, SubscriptionId
+from notifier.store import schema
+from notifier.store.hits import add_hits
 from tests.visit import FORMATS, LATER, NEW, OTHER, READER, Visit, ids, titles
 
 pytestmark = pytest.mark.both_databases
@@ -183,6 +186,43 @@ async def test_a_feed_keeps_everything_through_words_that_come_back(told: Visit)
     ]
     everything = titles(await told.client.get(told.path((await told.private())[0])))
     assert set(shown) <= set(everything)
+
+
+async def test_a_feed_keeps_a_cross_listed_paper_that_is_announced_as_new_after_its_words_changed(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    database, hit, (term,) = told.site.running.store._database, schema.hit, ferries.terms
+    async with database.write() as connection:
+        wants = update(schema.subscription).where(schema.subscription.c.id == ferries.number)
+        await connection.execute(wants.values(versions="cross"))
+        await connection.execute(update(hit).values(kind="cross"))
+    before = await told.client.get(told.path(ferries))
+    await reworded(told, ferries, "buoys")
+    await told.news("A Paper on Nothing", "Another Paper on Buoys")
+    async with database.write() as connection:
+        paper = await connection.scalar(select(hit.c.paper_id).where(hit.c.query_id == term.query_id))
+        poll = await connection.scalar(select(func.max(schema.poll.c.id)))
+        change = Change(kind=ChangeKind.NEW, paper=Paper(source="", source_key="", title="", url=""), keys=())
+        await add_hits(database, connection, [Hits(term.query_id, (0,))], [change], [paper], poll)
+        known = {"p": paper, "q": term.query_id}
+        changed = select(hit.c.kind, hit.c.poll_id).where(hit.c.paper_id == known["p"], hit.c.query_id == known["q"])
+        assert (await connection.execute(changed)).one() == ("new", poll)
+    after = await told.client.get(told.path(ferries))
+    assert titles(after) == ["Another Paper on Buoys", *titles(before)]
+    assert ids(after)[1:] == ids(before) != []
+
+
+async def test_a_feed_that_was_a_thousand_things_is_still_shown(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    before = ids(await told.client.get(told.path(ferries)))
+    database, table, (term,) = told.site.running.store._database, schema.earlier, ferries.terms
+    was = {"subscription_id": ferries.number, "subscriber_id": 1, "query_id": term.query_id, "label": "ferries",
+           "versions": "new", "began": 0, "until": 0}  # fmt: skip
+    async with database.write() as connection:
+        await connection.execute(insert(table), [was] * 1_500)
+    everything, ferries, _ = await told.private()
+    assert len(ferries.terms) == 1_501
+    assert ids(await told.client.get(told.path(ferries))) == before != []
+    assert (await told.client.get(told.path(everything))).status_code == 200
 
 
 async def test_a_feed_of_words_that_have_a_subscription_already_closes(told: Visit) -> None:

@@ -63,6 +63,7 @@ UNREADABLE = (
     "the URL of the database cannot be read: write postgresql://user:password@host:5432/name, and in the password "
     "%40 for @, %3A for :, %2F for / and %25 for %"
 )
+LONGEST_READ = 300.0  # seconds that one view of the database may be held
 TRIES = 4  # of a transaction that waits for another which waits for it
 _ALONE = select(
     func.set_config("idle_in_transaction_session_timeout", LONGEST_PAUSE, true()),
@@ -109,13 +110,21 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """One consistent view; nothing is written."""
+    async def read(self, *, longest: float | None = LONGEST_READ) -> AsyncIterator[AsyncConnection]:
+        """One consistent view; nothing is written. Raises StoreError when it lasts longer than so many seconds.
+
+        As long as it lasts SQLite cannot cut its log short, nor PostgreSQL clean up what was deleted.
+        """
+        deadline = asyncio.timeout(longest)
         try:
-            async with self._view() as connection:
+            async with deadline, self._view() as connection:
                 yield connection
         except DBAPIError as trouble:
             raise explained(self.place, self.path, trouble) from None
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise StoreError(f"{self.place} was read for {longest:g} s without an end: given up") from None
 
     @asynccontextmanager
     async def _view(self) -> AsyncIterator[AsyncConnection]:

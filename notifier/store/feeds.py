@@ -10,23 +10,43 @@ ours is told from one that was: the latter is signed, and its seed is gone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial, reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, false, func, or_, select, true, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, Grouping
 
 from notifier.errors import NoSuchFeed, RevokedFeed
 from notifier.model import FeedPaper, FeedTerm, PrivateFeed, QueryId, SubscriberId, Versions
 from notifier.store import schema
 from notifier.store.digests import WANTED
+from notifier.store.engine import chunks
 from notifier.store.rows import STORED_COLUMNS, to_stored
 from notifier.store.shards import settled_poll
 from notifier.store.subscribers import Subscribers
 
 BLOCK = 100  # paper ids of one archive page
 TRENDING_DAYS = timedelta(days=7)  # before the newest paper
+GROUP = 50  # terms of a feed that are looked for as one
 PURPOSE = "feed"
 
 _subscription, _earlier = schema.subscription, schema.earlier
@@ -165,10 +185,10 @@ class Feeds(Subscribers):
         Pages are counted from the oldest paper on, and None is the newest `size`. What comes later is later in this
         order, so that a page keeps its papers.
         """
-        hit, poll, wanted = schema.hit, schema.poll, _wanted(feed)
+        hit, poll, wanted, came = schema.hit, schema.poll, _wanted(feed), _came(feed)
 
         async def read(connection: AsyncConnection) -> tuple[int, list[FeedPaper]]:
-            owed = _owed(wanted)
+            owed = _owed(wanted, came)
             count = await connection.scalar(select(func.count()).select_from(owed.subquery())) or 0
             first = max(0, count - size) if page is None else page * size
             chosen = owed.order_by("came", hit.c.paper_id, hit.c.edition).offset(first).limit(size).subquery()
@@ -251,23 +271,35 @@ def _private(kind: str, number: int, name: str, seed: str, rows: Sequence[Row[An
 
 def _wanted(feed: PrivateFeed) -> ColumnElement[bool]:
     """Return what is true of the hits that a private feed shows."""
-    hit = schema.hit
-    terms = []
-    for term in feed.terms:
-        last = () if term.until is None else (hit.c.poll_id <= term.until,)
-        terms.append(
-            and_(
-                hit.c.query_id == term.query_id,
-                hit.c.poll_id > term.began,
-                *last,
-                hit.c.kind.in_(WANTED[term.versions]),
-            )
-        )
-    return or_(false(), *terms)
+    kind = schema.hit.c.kind
+    news = [and_(_by(term, schema.hit.c.poll_id), kind.in_(WANTED[term.versions])) for term in feed.terms]
+    return _any([*news, *_as_cross_lists(feed)])
 
 
-def _owed(wanted: ColumnElement[bool]) -> Select[Any]:
+def _came(feed: PrivateFeed) -> ColumnElement[int]:
+    """Return the poll with which a hit came into a private feed: a cross-list that it showed stays where it was."""
+    hit, crosses = schema.hit, _as_cross_lists(feed)
+    return case((_any(crosses), hit.c.cross_poll_id), else_=hit.c.poll_id) if crosses else hit.c.poll_id
+
+
+def _as_cross_lists(feed: PrivateFeed) -> list[ColumnElement[bool]]:
+    """Return what is true of the hits that were shown when they were cross-lists, before they became new papers."""
+    return [_by(term, schema.hit.c.cross_poll_id) for term in feed.terms if "cross" in WANTED[term.versions]]
+
+
+def _by(term: FeedTerm, poll: Column[Any]) -> ColumnElement[bool]:
+    last = () if term.until is None else (poll <= term.until,)
+    return and_(schema.hit.c.query_id == term.query_id, poll > term.began, *last)
+
+
+def _any(terms: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return whether one of these is true; in groups, as SQLite goes no more than a thousand ORs deep."""
+    groups = [Grouping(or_(false(), *some)) for some in chunks(terms, GROUP)]  # `or_` of them would undo it
+    either: Callable[..., ColumnElement[bool]] = partial(BinaryExpression, operator=operators.or_)
+    return reduce(either, groups) if groups else false()
+
+
+def _owed(wanted: ColumnElement[bool], came: ColumnElement[int]) -> Select[Any]:
     """Return what selects papers by their hits: paper_id, edition, and the poll with which each `came`."""
-    hit = schema.hit
-    came = func.min(hit.c.poll_id).label("came")
-    return select(hit.c.paper_id, hit.c.edition, came).where(wanted).group_by(hit.c.paper_id, hit.c.edition)
+    hit, first = schema.hit, func.min(came).label("came")
+    return select(hit.c.paper_id, hit.c.edition, first).where(wanted).group_by(hit.c.paper_id, hit.c.edition)

@@ -36,7 +36,11 @@ async def add_hits(
     added = database.insert(schema.hit)
     upsert = added.on_conflict_do_update(
         index_elements=list(schema.hit.primary_key.columns),
-        set_={"kind": added.excluded.kind, "poll_id": added.excluded.poll_id},
+        set_={
+            "kind": added.excluded.kind,
+            "poll_id": added.excluded.poll_id,
+            "cross_poll_id": schema.hit.c.poll_id,
+        },
         where=text("hit.kind = 'cross' AND excluded.kind = 'new'"),
     )
     columns = ("query_id", "paper_id", "edition", "kind", "poll_id")

@@ -52,7 +52,7 @@ async def move(
     await migrate(target)
     tables = [table for table in schema.metadata.sorted_tables if table.name not in LEFT_OUT]
     try:
-        async with source.read() as old, target.write() as new:
+        async with source.read(longest=None) as old, target.write() as new:
             await _refuse_used(new, tables, target.place)
             written = [await _copy(old, new, table, progress) for table in tables]
             for table in tables:

@@ -339,6 +339,7 @@ hit = Table(
     Column("edition", Integer, primary_key=True),  # 0: the paper; else the version that this is a revision to
     Column("kind", String(8), nullable=False),  # new, cross or revised: which subscriptions want it
     Column("poll_id", Id, nullable=False),
+    Column("cross_poll_id", Id),  # which poll hit it as a cross-list, if it has become that of a new paper since
     Index("ix_hit_query_id_poll_id", "query_id", "poll_id"),
     sqlite_with_rowid=False,
 )

@@ -374,6 +374,7 @@ def upgrade() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("poll_id", ID, nullable=False),
+        sa.Column("cross_poll_id", ID),
         sa.ForeignKeyConstraint(["paper_id"], ["paper.id"], name=op.f("fk_hit_paper_id")),
         sa.ForeignKeyConstraint(["query_id"], ["query.id"], name=op.f("fk_hit_query_id")),
         sa.PrimaryKeyConstraint("query_id", "paper_id", "edition", name=op.f("pk_hit")),
