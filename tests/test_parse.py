@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier.errors import PageError
@@ -337,6 +337,9 @@ HOSTILE = st.text(
 
 
 @given(HOSTILE, st.integers(min_value=1, max_value=200))
+@example("Gu\u200blls\ufeff under \u202eploughs\u2066", 200)
+@example("Gulls\u2028under\x00ploughs\x0band\ud800 more\ufffe", 200)
+@example("Gulls " * 9, 10)
 def test_f031_f032_f036_clean_text_is_one_bounded_line_without_invisible_characters(raw: str, limit: int) -> None:
     text = line(raw, limit)
     assert len(text) <= limit

@@ -158,7 +158,14 @@ def test_f038_two_papers_under_one_guid_are_two_papers() -> None:
 
 
 def test_f039_absurd_dates_never_lose_the_paper() -> None:
-    for written in ("Mon, 01 Jan 99999 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "yesterday", "0000-00-00", ""):
+    for written in (
+        "Mon, 01 Jan 99999 00:00:00 GMT",
+        "Mon, 4 May 99999999999 09:00:06 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "yesterday",
+        "0000-00-00",
+        "",
+    ):
         assert parse(page(rss(item("Loud Ploughs", more=f"<pubDate>{written}</pubDate>"))), "feed").papers
 
 

@@ -198,7 +198,14 @@ def test_f009_a_past_week_cut_inside_an_entry_says_that_it_was_cut() -> None:
 
 
 def test_f039_absurd_dates_never_lose_a_paper() -> None:
-    for written in ["", "yesterday", "Fri, 99 Foo 2026", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]:
+    for written in [
+        "",
+        "yesterday",
+        "Fri, 99 Foo 2026",
+        "Mon, 4 May 99999999999 09:00:06 GMT",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-12:00",
+    ]:
         for name in ("pubDate", "lastBuildDate"):
             batch = parse(page(feed(attack=f"<{name}>{written}</{name}>")), "arxiv-feed")
             assert len(batch.papers) == 1

@@ -2,6 +2,8 @@
 
 Owns selectolax's Lexbor parser (HTML standard, never fails on any input). It is linear on pages and quadratic on very
 many attributes in a tag, elements inside each other, and options to select: a linear scan refuses such pages first.
+The scan is no second HTML parser: a page can be written so that it counts too few elements. The worker's limits on
+time and memory are what holds then (`notifier.confine`).
 """
 
 from __future__ import annotations
