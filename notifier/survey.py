@@ -35,6 +35,7 @@ from notifier.query.nodes import (
 from notifier.query.words import FUNCTION_WORDS, parts
 
 TOO_WIDE = 0.10  # of all papers: beyond it a digest is a listing again
+NEARLY_ALL = 0.5  # of the papers, which is said so
 FEWEST = 20  # papers below which a share says nothing
 SAMPLES = 10
 SPELLING = 0.8  # how alike a word of the papers must be to be taken for the one that was meant
@@ -166,7 +167,8 @@ def _advice(
     share = len(hits) / total
     if share <= TOO_WIDE or total < FEWEST:
         return ""
-    said = f"that is {share:.0%} of all papers: a digest of it is nearly the listing itself"
+    much = ": a digest of it is nearly the listing itself" if share >= NEARLY_ALL else ", which is a lot to read"
+    said = f"that is {share:.0%} of all papers{much}"
     for text, caught in _tighter(query, papers, hits, most):
         if 0 < caught <= TOO_WIDE * total:
             return f"{said}; try {text} ({caught} paper{'' if caught == 1 else 's'})"

@@ -278,7 +278,7 @@ async def _leave_and_return(seen: Screen, served: Served, unsubscribe: str) -> N
     await page.goto(unsubscribe)
     await seen.look("unsubscribe")
     assert await state() is SubscriberState.CONFIRMED
-    for _ in range(5):  # skip link, home, two pages of the site, button: by the keyboard alone
+    for _ in range(6):  # skip link, home, three pages of the site, button: by the keyboard alone
         await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await page.get_by_role("heading", name="You are unsubscribed").wait_for()

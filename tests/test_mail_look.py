@@ -156,6 +156,18 @@ def test_f035_markup_in_a_title_is_text_on_the_screen(browser: Browser) -> None:
     page.close()
 
 
+def test_a_title_begins_where_its_script_does(browser: Browser) -> None:
+    titles = ("دراسة شاملة للموانئ", "A Fictional Paper on Fog")
+    made = digest(2, entries=tuple(entry(paper(n, title=title)) for n, title in enumerate(titles)))
+    page, _ = shown(browser, made, 390, "light")
+    side = """each => {
+        const words = document.createRange(); words.selectNodeContents(each);
+        const inside = words.getBoundingClientRect(), box = each.getBoundingClientRect();
+        return inside.left - box.left < box.right - inside.right ? "left" : "right" }"""
+    assert [title.evaluate(side) for title in page.locator("h2").all()[:2]] == ["right", "left"]
+    page.close()
+
+
 def test_links_are_large_enough_for_a_thumb(browser: Browser) -> None:
     page, _ = shown(browser, small(), 390, "light")
     for link in page.get_by_role("link", name="PDF").all() + page.get_by_role("link", name="Unsubscribe").all():
