@@ -27,6 +27,7 @@ from notifier.pipeline import post
 
 PROJECT = Path(__file__).resolve().parent.parent
 STRANGER = "stranger@example.org"
+PATIENCE = 900  # seconds; hundreds of letters may be left to one life, on a machine that has better to do
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Lives:
 
     async def _line(self) -> str:
         assert self.process.stdout
-        line = (await asyncio.wait_for(self.process.stdout.readline(), 60)).decode().strip()
+        line = (await asyncio.wait_for(self.process.stdout.readline(), PATIENCE)).decode().strip()
         assert line, "the program that forks has died"
         return line
 
