@@ -134,7 +134,7 @@ async def test_a_server_without_tls_is_told_from_one_that_is_down(server: Cluste
     assert words.endswith("; start the server, or name the right host and port in `database`")
 
 
-async def test_a_server_that_is_started_anew_in_the_middle_of_reading_is_no_fault_of_ours(
+async def test_f079_a_server_that_ends_a_session_in_the_middle_is_said_in_words_and_met_anew(
     server: Cluster, url: str
 ) -> None:
     def ended() -> None:
@@ -179,7 +179,7 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> No
     assert file.read_text() == "not a database " * 100
 
 
-async def test_a_database_that_was_cut_short_is_left_as_it_is(tmp_path: Path) -> None:
+async def test_f075_a_database_that_was_cut_short_is_left_as_it_is(tmp_path: Path) -> None:
     whole, part = tmp_path / "whole.db", tmp_path / "part.db"
     async with open_store(f"sqlite:///{whole}"):
         pass
