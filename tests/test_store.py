@@ -209,6 +209,58 @@ async def test_g3_a_lease_that_lapsed_is_claimed_by_another(database: str) -> No
         assert not await store.mark_in_doubt(message.outbox_id, "slow")
 
 
+async def test_g3_a_process_whose_lease_lapsed_keeps_no_other_bytes(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("slow", NOW, LEASE, 10)
+        await store.free_lapsed(NOW + LEASE, resend=True)
+        await store.claim("me", NOW + LEASE, LEASE, 10)
+        await store.keep([(message.outbox_id, b"those that are sent")], "me", NOW + LEASE)
+        await store.keep([(message.outbox_id, b"others")], "slow", NOW + LEASE)
+        again = await store.message(message.outbox_id)
+        assert again is not None
+        assert again.content == b"those that are sent"
+
+
+async def test_a_message_whose_reader_left_after_it_was_claimed_is_not_marked(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.unsubscribe("reader@example.org", NOW)
+        assert not await store.mark_in_doubt(message.outbox_id, "me")
+        assert await store.depth() == {OutboxState.FAILED: 1}
+
+
+async def test_who_was_told_of_a_poll_is_not_looked_at_again(database: str) -> None:
+    async with open_store(database) as store:
+        await subscribed(store)
+        await record(store, batch(1, 2))
+        assert (await store.queue_digests(NOW, "example.org")).groups == 1
+        assert (await store.queue_digests(NOW, "example.org")).groups == 0
+
+
+async def test_the_bytes_of_a_message_that_was_sent_are_dropped(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.keep([(message.outbox_id, b"the bytes")], "me", NOW)
+        await store.settle(message.outbox_id, Reply(Verdict.SENT, 250, "queued"), NOW, resend=True)
+        async with store._database.read() as connection:
+            assert await connection.scalar(select(func.count()).select_from(schema.content)) == 0
+
+
+async def test_g3_an_answer_changes_nothing_of_a_message_that_was_settled_already(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.mark_in_doubt(message.outbox_id, "me")
+        refused = Reply(Verdict.REFUSED_RECIPIENT, 550, "no such mailbox")
+        assert await store.settle(message.outbox_id, refused, NOW, resend=True) is OutboxState.FAILED
+        late = Reply(Verdict.SENT, 250, "queued")
+        assert await store.settle(message.outbox_id, late, NOW, resend=True) is OutboxState.FAILED
+        assert await store.depth() == {OutboxState.FAILED: 1}
+
+
 @pytest.mark.parametrize(("resend", "expected"), [(True, OutboxState.DEFERRED), (False, OutboxState.HELD)])
 async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
     database: str, resend: bool, expected: OutboxState
