@@ -207,6 +207,9 @@ async def test_g3_a_lease_that_lapsed_is_claimed_by_another(database: str) -> No
         assert await store.free_lapsed(NOW + LEASE, resend=True) == (1, 0)
         assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
         assert not await store.mark_in_doubt(message.outbox_id, "slow")
+        await store.keep([(message.outbox_id, b"too late")], "slow", NOW + LEASE)
+        found = await store.message(message.outbox_id)
+        assert found and found.content is None, "its bytes are the new owner's to write"
 
 
 async def test_g3_a_process_whose_lease_lapsed_keeps_no_other_bytes(database: str) -> None:
