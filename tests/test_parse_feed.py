@@ -64,6 +64,20 @@ def test_f018_a_feed_that_says_there_was_an_error_is_an_error() -> None:
         parse(page(rss("").replace("<title>Gulls", "<title>Feed error for query: cs.XX")), "feed")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("<??><rss </height></rss>", id="TypeError"),
+        pytest.param('<??><rss ""<title><media:player /></rss>', id="KeyError"),
+        pytest.param('<??><rdf:RDF s="" xmlns:rdf=":\xa0#"></rdf:RDF>', id="ValueError"),
+        pytest.param('<??><rdf:RDF xmlns="http://purl.org/rss/1.0/"<item"><links/m</rdf:RDF>', id="AttributeError"),
+    ],
+)
+def test_a_page_over_which_the_library_stumbles_is_an_error_of_the_page(odd: str) -> None:
+    with pytest.raises(PageError):
+        parse(page(odd), "feed")
+
+
 # --- hostile feeds --------------------------------------------------------------------------------------------------
 
 

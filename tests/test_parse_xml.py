@@ -319,3 +319,43 @@ def test_f037_ten_megabytes_of_items_read_or_are_refused_in_seconds() -> None:
     assert len(batch.papers) + batch.skipped == 9_001
     assert batch.truncated
     assert time.process_time() - start < 3 * SECONDS
+
+
+def mail_with(head: str) -> str:
+    """The golden mail of a day, its second entry under another head."""
+    whole = (GOLDEN / "arxiv-mail" / "daily.txt").read_text()
+    begins = whole.index("arXiv:2605.00014")
+    return whole[:begins] + head + whole[whole.index("\n\\\\\n", begins) :]
+
+
+def test_an_id_stands_in_its_own_line_of_a_mail() -> None:
+    mail = mail_with("arXiv:\nPaper: 9605001\nTitle: Loud Ploughs\nAuthors: A. Keeper\nCategories: phys.TD")
+    assert "phys/9605001" in [paper.arxiv_id for paper in parse(page(mail), "arxiv-mail").papers]
+
+
+@pytest.mark.parametrize(
+    ("authors", "expected"),
+    [
+        ("Authors: \nAuthor: A. Keeper", ["A. Keeper"]),
+        ("Authors: A. Keeper,\n\u00a0\n  B. Sand", ["A. Keeper", "B. Sand"]),
+        ("Authors: A. Keeper,\n\n  B. Sand", ["A. Keeper", "B. Sand"]),
+    ],
+    ids=["a blank line of authors", "a line of hard blanks between", "an empty line between"],
+)
+def test_blank_lines_of_a_mail_hide_no_author(authors: str, expected: list[str]) -> None:
+    mail = mail_with(f"arXiv:2605.00014\nTitle: Loud Ploughs\n{authors}\nCategories: phys.TD")
+    [paper] = [one for one in parse(page(mail), "arxiv-mail").papers if one.title == "Loud Ploughs"]
+    assert list(paper.authors) == expected
+
+
+def test_the_day_of_a_past_week_may_have_words_behind_its_comment() -> None:
+    whole = (GOLDEN / "arxiv-mail" / "past-week.txt").read_text()
+    plain = parse(page(whole), "arxiv-mail")
+    assert parse(page(whole.replace("*/", "*/ as sent")), "arxiv-mail").listed_on == plain.listed_on
+
+
+def test_a_blank_name_of_oai_pmh_is_not_taken_for_one() -> None:
+    whole = (GOLDEN / "oai-pmh" / "arxiv-last-part.xml").read_text()
+    first = parse(page(whole), "oai-pmh").papers[0]
+    odd = parse(page(whole.replace("<keyname>", "<keyname> </keyname><keyname>", 1)), "oai-pmh").papers[0]
+    assert odd.authors == first.authors

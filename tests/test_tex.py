@@ -96,6 +96,7 @@ def test_a_macro_of_the_authors_own_keeps_its_argument_or_its_name(source: str, 
     [
         ("R^textbf{2AI}", "R²ᴬᴵ"),
         ("via texttt{D}ual-texttt{H}ead", "via Dual-Head"),
+        (r"emph{\'a}", "á"),
         ("360^circ Panorama", "360° Panorama"),
         (
             "A^2FM, UFO^3, X^{2}-Gaussian, V_{0.5}, UI2Code^N: x, FaSTA^*: y",

@@ -39,16 +39,16 @@ _RULE = re.compile(r"\n(?:-{60,}+[^\S\n]*(?=\n|\Z)|(?:%-%-%-|%%--%%--|%%%---%%%-
 # Within a block every line stands behind its newline: the letter that these patterns are searched by.
 _BLANK_LINES = re.compile(r"(?:\n[^\S\n]*+(?=\n))+")
 _MARK = re.compile(r"\n\\\\[^\S\n]*(?:(?=\n|\Z)|\( [^\n]*)")
-_DAY = re.compile(r"\n/\*.*\*/")
+_DAY = re.compile(r"\n/\*.*\*/.*")
 _RECEIVED = re.compile(r"^ *received from +\S", re.MULTILINE)
 _DATE = re.compile(r"^Date:(.*)$", re.MULTILINE)
 _SUBJECT = re.compile(r"^Subject:\s*(?P<archive>[a-z]+(?:-[a-z]+)?)?.*$", re.MULTILINE)
 _COUNTS = re.compile(r"\b(\d{1,5}) new \+\s+(\d{1,5}) crosses received")
-_ID = re.compile(r"\n(?:arXiv:|Paper:)\s*(?P<id>\S{1,40})(?P<cross>\s*\(\*cross-listing\*\))?", re.IGNORECASE)
+_ID = re.compile(r"\n(?:arXiv:|Paper:)[^\S\n]*(?P<id>\S{1,40})(?P<cross>[^\S\n]*\(\*cross-listing\*\))?", re.IGNORECASE)
 _OLD_NUMBER = re.compile(r"\d{7}")
-_REPLACED = re.compile(r"\nreplaced with revised version\s+(.*)")
-_FIELD = re.compile(r"\n([A-Z][A-Za-z]*(?:-[A-Za-z]+)*):(?![^\s])([^\n]*+(?:\n(?:[ \t][^\n]*+|(?=\n|\Z)))*+)")
-_SIZE = re.compile(r"\s*\(\d+\s*kb.*$", re.IGNORECASE)
+_REPLACED = re.compile(r"\nreplaced with revised version[^\S\n]*(.*)")
+_FIELD = re.compile(r"\n([A-Z][A-Za-z]*(?:-[A-Za-z]+)*):(?![^\s])([^\n]*+(?:\n(?:[ \t][^\n]*+|[^\S\n]*+(?=\n|\Z)))*+)")
+_SIZE = re.compile(r"\s*\(\d+\s*kb.*", re.IGNORECASE | re.DOTALL)
 _KNOWN = {
     "Date", "Title", "Author", "Authors", "Categories", "Comments", "Journal-ref", "DOI", "From", "Paper", "Subj-class",
     "Report-no", "MSC-class", "ACM-class", "License", "Proxy",
@@ -169,7 +169,7 @@ def _fields(head: str, entries: Entries) -> dict[str, str]:
     """Read "Name: value" lines; a line that begins with blanks continues the one before."""
     fields: dict[str, str] = {}
     for name, value in _FIELD.findall(head):
-        fields.setdefault(name, value)
+        fields.setdefault(name, value.strip())
     if not fields.keys() <= _KNOWN:
         entries.unknown(name for name in fields if name not in _KNOWN)
     return fields

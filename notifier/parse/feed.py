@@ -168,7 +168,7 @@ def slow(page: Page, read: Decoded, root: str) -> Batch:
         entries.note(f"not well-formed: {found.get('bozo_exception')}")
         if begun != len(found["entries"]):
             entries.note(f"{begun} items begin, {len(found['entries'])} were read")
-    following = next((one.get("href") for one in about.get("links", ()) if one.get("rel") == "next"), None)
+    following = next((one.get("href") for one in objects(about.get("links")) if one.get("rel") == "next"), None)
     return _batch(map(_item, found["entries"]), entries, page.url, following)
 
 
@@ -212,34 +212,43 @@ def _refuse_attacks(text: str) -> None:
 
 
 def _parsed(text: str) -> Any:
-    """Run feedparser on text, never on anything that it could take for the name of a file or a link."""
+    """Run feedparser on text, never on anything that it could take for the name of a file or a link.
+
+    Raises `PageError` for a page over which it stumbles: it promises never to, and does on some that are no XML at all.
+    """
     if _LONG_WORD.search(text):
         text = _CREATOR.sub(lambda found: found[1] + _LONG_WORD.sub(r"\1", found[2]), text)
-    return feedparser.parse(
-        io.BytesIO(text.encode()),
-        response_headers={"content-type": "application/xml; charset=utf-8"},
-        sanitize_html=False,
-        resolve_relative_uris=False,
-    )
+    try:
+        return feedparser.parse(
+            io.BytesIO(text.encode()),
+            response_headers={"content-type": "application/xml; charset=utf-8"},
+            sanitize_html=False,
+            resolve_relative_uris=False,
+        )
+    except Exception as fault:  # of any kind: TypeError, KeyError, ValueError and AttributeError were seen
+        raise PageError(f"no feed that can be read: {fault!r}"[:200]) from fault
 
 
 def _item(entry: Any) -> _Raw:
-    """Read one entry of feedparser's. Its `get` maps absent dates to others: only what is there counts."""
-    links = [one for one in entry.get("links", ()) if isinstance(one.get("href"), str)]
+    """Read one entry of feedparser's, where an odd element may stand under any name.
+
+    Its `get` maps absent dates to others: only what is there counts.
+    """
+    links = [one for one in objects(entry.get("links")) if isinstance(one.get("href"), str)]
     pdfs = [one["href"] for one in links if one.get("type") == "application/pdf"]
     published = _moment(dict.get(entry, "published_parsed")) or _moment(dict.get(entry, "created_parsed"))
     updated = _moment(dict.get(entry, "updated_parsed"))
-    key, address = entry.get("id") or "", entry.get("link") or ""
+    key, address, title, summary = (_text(entry.get(name)) for name in ("id", "link", "title", "summary"))
     first, doi, identifier = (_text(entry.get(name)) for name in ("feedburner_origlink", "prism_doi", "dc_identifier"))
-    images = [one.get("url") or "" for one in entry.get("media_thumbnail", ())]
+    images = [one.get("url") or "" for one in objects(entry.get("media_thumbnail"))]
     return _Raw(
         key=key,
-        title=entry.get("title") or "",
+        title=title,
         links=(first, address, key if "://" in key else ""),
         marks=(doi, identifier, key, first, address),  # feedparser makes a dict of one with attributes
-        bodies=(entry.get("summary") or "", *(one.get("value") or "" for one in entry.get("content", ()))),
+        bodies=(summary, *(one.get("value") or "" for one in objects(entry.get("content")))),
         authors=_authors(entry),
-        categories=tuple(one.get("term") or one.get("label") or "" for one in entry.get("tags", ())),
+        categories=tuple(one.get("term") or one.get("label") or "" for one in objects(entry.get("tags"))),
         # Where a dialect has one date only (dc:date in RSS 1.0), it is that of publication.
         published=published or (None if "published" in entry else updated),
         updated=updated if published else None,
@@ -250,7 +259,7 @@ def _item(entry: Any) -> _Raw:
 
 def _authors(entry: Any) -> tuple[str, ...]:
     """Return the names; the only one as written, since feedparser splits "ada@quay.example (Ada)" behind "exam"."""
-    found = entry.get("authors", ())
+    found = objects(entry.get("authors"))
     if len(found) == 1 and found[0].get("email"):
         return (entry.get("author") or "",)
     return tuple(one.get("name") or "" for one in found)

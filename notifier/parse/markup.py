@@ -73,9 +73,10 @@ class _Steps(dict[str, int]):
 def tree(text: str, *, whole: bool = True) -> LexborHTMLParser:
     """Parse HTML; with `whole`, a page without `</html>` near its end was cut off in transfer and is refused."""
     if whole and "</html" not in text[-2_000:].lower():
-        if "<html" not in text[:HEAD].lower():
-            raise PageError(f"not HTML; found {what_it_is(text)}")
-        raise PageError(f"cut off: no </html> at the end of {len(text)} characters ({what_it_is(text)})")
+        found = what_it_is(text)
+        if not found.startswith("an HTML page") and "<html" not in text[:HEAD].lower():
+            raise PageError(f"not HTML; found {found}")
+        raise PageError(f"cut off: no </html> at the end of {len(text)} characters ({found})")
     if not _is_plain(text):
         _refuse_attacks(text)
     return LexborHTMLParser(text)
@@ -165,7 +166,9 @@ def what_it_is(text: str) -> str:
     """Say in a few words what a page that is not the expected one seems to be, for the reason of a `PageError`."""
     start = text[:200_000].lstrip("\ufeff \t\r\n")
     head = start[:500].lower()
-    if head.startswith(("<?xml", "<rss", "<feed", "<rdf")):
+    if "<html" not in head and (
+        head.startswith(("<?xml", "<rss", "<feed", "<rdf")) or (head.startswith("<") and "xmlns" in head)
+    ):
         return "an XML document"
     if head.startswith(("{", "[")):
         return "JSON"

@@ -112,7 +112,7 @@ def _name(author: Element) -> str:
     said: dict[str, str] = {}
     for part in author:
         name = local(part)
-        said[name] = said.get(name) or text_of(part)
+        said[name] = said.get(name) or text_of(part).strip()
     return person(said.get("forenames", ""), said.get("keyname", ""), said.get("suffix", ""))
 
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from notifier.tex.repair import STYLE_BEGINS
 from notifier.tex.symbols import ACCENTS
 
 _SIGNS = ("\\", "$", "^", "{", "}", "~", "--", "`", "_", "  ")  # what is left to `Reader`
@@ -24,6 +25,8 @@ def accented(source: str) -> str | None:
     for other in _OTHER:
         if other in source:
             return None
+    if "{" in source and any(begin in source for begin in STYLE_BEGINS):
+        return None  # perhaps a macro that lost its backslash
     text = _ACCENT.sub(_composed, source)
     for sign in _SIGNS:
         if sign in text:

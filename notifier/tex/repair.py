@@ -10,7 +10,7 @@ _STYLES = (
     "text(?:bf|it|tt|sc|rm|sf|up|md|sl|normal)|math(?:bf|it|tt|cal|rm|sf|bb|frak|scr)|boldsymbol|emph|operatorname"
 )
 _LOST_BACKSLASH = re.compile(rf"(?<![A-Za-z\\])(?=(?:{_STYLES})\{{)")
-_STYLE_BEGINS = ("text", "math", "boldsymbol", "emph", "operatorname")
+STYLE_BEGINS = ("text", "math", "boldsymbol", "emph", "operatorname")
 _LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
 _LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
@@ -37,7 +37,7 @@ def repaired(source: str) -> str:
         source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
     if ("^" in source and "circ" in source) or (escaped and "\\deg" in source):
         source = _LOST_DEGREE.sub("°", source)
-    if braced and any(_is_lost(begin, source) for begin in _STYLE_BEGINS):
+    if braced and any(_is_lost(begin, source) for begin in STYLE_BEGINS):
         source = _LOST_BACKSLASH.sub(r"\\", source)
     return source
 
