@@ -228,14 +228,15 @@ def links(shown: Paper) -> list[Plain]:
 
 def coverage(batches: Sequence[Coverage], zone: tzinfo = UTC) -> Plain:
     """Return what was read, batch by batch, and one sentence for all, which tells a quiet day from a broken one."""
-    troubled = [batch for batch in batches if batch.outcome in TROUBLE]
+    listings = {batch.listing for batch in batches}  # each has a batch for every day of its page
+    troubled = {batch.listing for batch in batches if batch.outcome in TROUBLE}
     if not batches:
         summary = "No listing was read for this digest."
     elif not troubled:
-        summary = "The listing was read." if len(batches) == 1 else f"All {len(batches)} pages were read."
+        summary = f"{_some_of(len(listings), len(listings))} {'was' if len(listings) == 1 else 'were'} read."
     else:
         summary = (
-            f"{len(troubled)} of {counted(len(batches), 'page')} had trouble: "
+            f"{_some_of(len(troubled), len(listings))} had trouble: "
             "papers may be missing here, and will follow as soon as they can be read."
         )
     # Trouble first, so that a long list never hides it.
@@ -246,6 +247,12 @@ def coverage(batches: Sequence[Coverage], zone: tzinfo = UTC) -> Plain:
         "batches": [covered(batch, zone) for batch in ordered[:BATCHES_SHOWN]],
         "more": max(0, len(batches) - BATCHES_SHOWN),
     }
+
+
+def _some_of(some: int, total: int) -> str:
+    """Return "1 of 3 listings"; "The listing", "Both listings" or "All 3 listings" where they are all there are."""
+    every = {1: "The listing", 2: "Both listings"}.get(total, f"All {counted(total, 'listing')}")
+    return every if some == total else f"{some} of {counted(total, 'listing')}"
 
 
 def covered(batch: Coverage, zone: tzinfo) -> Plain:

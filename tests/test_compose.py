@@ -248,11 +248,33 @@ def test_a_withdrawn_paper_says_so() -> None:
 def test_trouble_with_a_listing_is_said_at_the_top_and_by_name() -> None:
     bad = coverage("bioRxiv neuroscience", Outcome.FAILED, reason="the server answered 503", read=0, stated=None, new=0)
     text, html = both(digest(coverage=(coverage("Daily papers"), bad)))
-    summary = "1 of 2 pages had trouble"
+    summary = "1 of 2 listings had trouble"
     assert text.index(summary) < text.index("Walking the Lattice")
     assert html.index(summary) < html.index("https://arxiv.org/abs/2611.10000")
     for shown in (" ".join(text.split()), re.sub(r"<[^>]*>", "", html)):
         assert "bioRxiv neuroscience, 20 Nov 2026: could not be read (the server answered 503)" in shown
+
+
+@pytest.mark.parametrize(
+    ("troubled", "said"),
+    [
+        ((), "Both listings were read."),
+        (("Daily papers",), "1 of 2 listings had trouble"),
+        (("Daily papers", "bioRxiv neuroscience"), "Both listings had trouble"),
+    ],
+)
+def test_a_listing_that_showed_several_days_is_counted_once(troubled: tuple[str, ...], said: str) -> None:
+    names = ("Daily papers", "bioRxiv neuroscience")
+    read = [coverage(name, polled_at=NOW - timedelta(days=day)) for name in names for day in (2, 1)]
+    failed = [coverage(name, Outcome.FAILED, reason="the server answered 503") for name in troubled]
+    for shown in both(digest(coverage=(*read, *failed))):
+        assert said in " ".join(shown.split())
+
+
+def test_one_listing_that_failed_after_it_was_read_is_named_as_one() -> None:
+    read, failed = coverage("Daily papers"), coverage("Daily papers", Outcome.FAILED, reason="the server answered 503")
+    assert "The listing was read." in html_of(compose(digest(coverage=(read, read)), TEMPLATES))
+    assert "The listing had trouble: " in html_of(compose(digest(coverage=(read, failed)), TEMPLATES))
 
 
 def test_a_digest_without_papers_still_says_what_was_read() -> None:
