@@ -167,6 +167,17 @@ def test_a_server_that_is_too_old_is_named(version: tuple[int, ...], said: str) 
     assert (said in found, bool(found)) == (True, bool(said))
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_letter_is_to_be_made_anew(server: Cluster, encoding: str) -> None:
+    name = f"letters_{encoding.lower()}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+    words = await said_of(server.url(name))
+    assert f"is encoded in {encoding}, which cannot hold the letters of every paper: make a database in UTF8" in words
+    with psycopg.connect(server.url(name)) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
 async def test_a_folder_is_no_database(tmp_path: Path) -> None:
     words = await said_of(f"sqlite:///{tmp_path}")
     assert words.endswith(f"{tmp_path} is no file: set `database` to the name of one, such as {tmp_path}/notifier.db")

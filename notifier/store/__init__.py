@@ -18,9 +18,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 
-from notifier.errors import SchemaUnfit, StoreError
+from notifier.errors import SchemaUnfit
 from notifier.store import schema
 from notifier.store.alarms import Alarms
 from notifier.store.archive import Archive
@@ -42,7 +41,6 @@ from notifier.store.relays import Relays
 from notifier.store.review import Review
 from notifier.store.shards import Shards
 from notifier.store.together import Together
-from notifier.store.trouble import too_old, why_unusable
 from notifier.store.turns import Turns
 from notifier.store.workers import Workers
 
@@ -116,7 +114,7 @@ async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
     try:
         if hold:
             database.hold()
-        before, head = await _checked_revision(database)
+        before, head = await revision(database)
         if before != head:
             check_known(before)
             if before is not None and not hold:
@@ -128,16 +126,6 @@ async def open_store(url: str, *, hold: bool = False) -> AsyncIterator[Store]:
         yield Store(database, await _secret(database))
     finally:
         await database.close()
-
-
-async def _checked_revision(database: Database) -> tuple[str | None, str]:
-    try:
-        found = await revision(database)
-    except DBAPIError as trouble:
-        raise StoreError(why_unusable(database.place, database.path, trouble)) from None
-    if old := too_old(database.place, database.path, database.server_version):
-        raise StoreError(old)
-    return found
 
 
 async def _secret(database: Database) -> bytes:

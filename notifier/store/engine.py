@@ -40,6 +40,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     true,
 )
 from sqlalchemy import cast as sql_cast
@@ -206,6 +207,13 @@ class Database:
     def server_version(self) -> tuple[int, ...]:
         """The version of the server that was connected to; of SQLite, this program's."""
         return tuple(int(each) for each in self._engine.dialect.server_version_info or ())
+
+    async def encoding(self) -> str:
+        """Return the encoding that PostgreSQL holds this database's texts in; "" for SQLite, which has one alone."""
+        if self.is_sqlite:
+            return ""
+        async with self.read() as connection:
+            return str(await connection.scalar(text("SHOW server_encoding")))
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""

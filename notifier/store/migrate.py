@@ -13,11 +13,12 @@ import asyncio
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from notifier.errors import SchemaUnfit, StoreError
 from notifier.store import backup
 from notifier.store.engine import Database
+from notifier.store.trouble import too_narrow, too_old, why_unusable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -41,9 +42,20 @@ async def migrate(database: Database, *, keep: bool = True) -> tuple[str | None,
 
 
 async def revision(database: Database) -> tuple[str | None, str]:
-    """Return (the database's revision, this program's); None for a database without tables."""
-    async with database.read() as connection:
-        return await connection.run_sync(_current), _head()
+    """Return (the database's revision, this program's); None for a database without tables.
+
+    Raises StoreError for a database that cannot be read, or that no schema of this program would work on.
+    """
+    try:
+        async with database.read() as connection:
+            found = await connection.run_sync(_current)
+    except DBAPIError as trouble:
+        raise StoreError(why_unusable(database.place, database.path, trouble)) from None
+    if unfit := too_old(database.place, database.path, database.server_version):
+        raise StoreError(unfit)
+    if unfit := too_narrow(database.place, await database.encoding()):
+        raise StoreError(unfit)
+    return found, _head()
 
 
 def known() -> list[str]:

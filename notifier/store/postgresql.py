@@ -22,10 +22,11 @@ from notifier.errors import StoreError
 CONNECTIONS = 10  # and as many again in a rush
 PREPARED = "prepare_threshold"  # in the URL: times after which a statement is prepared
 # How it is connected to: without prepared statements unless the URL asks for them, for old PgBouncers lose them, and so
-# that a network that was cut is noticed within half a minute, in seconds and milliseconds.
-CONNECT: Mapping[str, int | None] = {
+# that a network that was cut is noticed within half a minute, in seconds and milliseconds; in an encoding that the
+# driver can read, whatever the server's is.
+CONNECT: Mapping[str, str | int | None] = {
     "prepare_threshold": None, "connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5,
-    "keepalives_count": 3, "tcp_user_timeout": 25_000,
+    "keepalives_count": 3, "tcp_user_timeout": 25_000, "client_encoding": "utf8",
 }  # fmt: skip
 RESTED = 1.0  # seconds after which a connection is asked whether it is alive before it is used
 # A writer that is cut off in the middle holds its locks for this long and no longer. The session is

@@ -88,3 +88,13 @@ def too_old(place: str, path: Path | None, version: tuple[int, ...]) -> str:
         return ""
     found, needed = (".".join(map(str, each[:1] if each[0] >= 10 else each[:2])) for each in (version, OLDEST))
     return f"{place} is PostgreSQL {found}: update the server to {needed} or later"
+
+
+def too_narrow(place: str, encoding: str) -> str:
+    """Return what to say of a PostgreSQL database in this encoding ("" for SQLite); "" when it will do."""
+    if encoding in ("", "UTF8"):
+        return ""
+    return (
+        f"{place} is encoded in {encoding}, which cannot hold the letters of every paper: make a database in UTF8 "
+        "(createdb --encoding=UTF8 --template=template0 NAME) and name it in `database`"
+    )
