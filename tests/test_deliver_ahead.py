@@ -101,13 +101,18 @@ async def test_a_connection_is_left_after_so_many_messages_with_nothing_said_ahe
         ("mail", ["reset"], [SENT, SENT, SENT], 2),
         ("mail", ["503 5.5.1 out of sequence"], [SENT, SENT, SENT], 2),
         ("mail", ["500 5.5.2 unknown command"], [SENT, SENT, SENT], 2),
+        ("mail", ["554 5.5.0 Error: SMTP protocol synchronization"], [SENT, SENT, SENT], 2),
+        ("mail", ["550 5.7.1 not so fast"], [SENT, SENT, SENT], 2),
+        ("mail", ["521 go away"], [SENT, SENT, SENT], 2),
         ("mail", ["552 5.3.4 too much"], [SENT, REFUSED_MESSAGE, SENT], 1),
         ("mail", ["raw:nonsense\r\n"], [SENT, SENT, SENT], 2),
         ("rcpt", ["550 5.1.1 no such user"], [SENT, REFUSED_RECIPIENT, SENT], 1),
+        ("rcpt", ["503 5.5.1 MAIL first"], [SENT, SENT, SENT], 2),
         ("rcpt", ["450 4.2.1 later"], [SENT, DEFERRED, SENT], 1),
         ("rcpt", ["421 4.3.2 closing"], [SENT, SENT, SENT], 2),
         ("rcpt", ["close"], [SENT, SENT, SENT], 2),
         ("data", ["451 4.3.0 later"], [SENT, DEFERRED, SENT], 1),
+        ("data", ["550 5.1.1 no such user"], [SENT, SENT, SENT], 2),
         ("data", ["250 2.0.0 what"], [SENT, SENT, SENT], 2),
         ("data", ["close"], [SENT, SENT, SENT], 2),
     ],
@@ -134,6 +139,18 @@ async def test_a_relay_that_turns_us_away_is_heard_though_it_was_asked_ahead(ser
     await mail.close()
 
 
+async def test_a_relay_that_turns_us_away_for_good_is_asked_once_more_before_it_is_believed(server: Post) -> None:
+    """The second time nothing comes before it: it is no answer to what came with a dot."""
+    server.fault("mail", "ok", "554 5.7.1 your mail is not wanted")
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    assert await in_a_row(mail, MARIE, PAUL, IRENE) == [
+        SENT,
+        "refuses MAIL FROM: 554 5.7.1 your mail is not wanted",
+    ]
+    assert (server.count("MAIL"), server.connections) == (3, 2)
+    await mail.close()
+
+
 @pytest.mark.parametrize(
     ("answer", "first"),
     [
@@ -143,6 +160,9 @@ async def test_a_relay_that_turns_us_away_is_heard_though_it_was_asked_ahead(ser
         ("334 what", IN_DOUBT),
         ("421 4.3.0 closing", DEFERRED),
         ("451 4.3.0 later", DEFERRED),
+        ("503 5.5.1 out of sequence", DEFERRED),
+        ("554 5.5.0 Error: SMTP protocol synchronization", DEFERRED),
+        ("554 no", DEFERRED),
         ("554 5.6.0 no", REFUSED_MESSAGE),
         ("250 2.0.0 accepted\r\n250 2.0.0 and again", SENT),
     ],
@@ -166,14 +186,71 @@ async def test_f051_no_answer_to_the_dot_leaves_that_message_in_doubt_and_no_oth
     await mail.close()
 
 
-async def test_a_server_that_forgets_no_refused_message_by_itself_is_asked_over_another_connection(
-    server: Post,
+@pytest.mark.parametrize(
+    ("answer", "first"),
+    [("554 5.6.0 no", REFUSED_MESSAGE), ("451 4.3.0 later", DEFERRED), ("554 5.5.0 synchronize", DEFERRED)],
+)
+async def test_who_a_refused_message_was_for_never_gets_the_one_that_was_said_ahead(
+    answer: str, first: Verdict
 ) -> None:
-    server.fault(f"dot {MARIE}", "554 5.6.0 no")
-    server.fault("mail", "ok", "503 5.5.1 nested MAIL", "ok")
+    """The server keeps the recipients of a message that it refused, and adds those of the next."""
+    async with post(keeping=True) as server:
+        server.fault(f"dot {MARIE}", answer, "ok")
+        mail = relay(f"smtp://127.0.0.1:{server.port}")
+        assert await in_a_row(mail, MARIE, PAUL) == [first, SENT]
+        await mail.close()
+        assert [each.recipients for each in server.accepted] == [[PAUL]]
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "learnt"),
+    [
+        ("close", True),
+        ("lost", True),
+        ("334 what", True),
+        ("421 4.3.0 closing", True),
+        ("554 Error: SMTP protocol synchronization", True),
+        ("503 5.5.1 out of sequence", True),
+        ("554 5.7.1 improper use of pipelining", True),
+        ("451 4.3.0 later", False),
+        ("554 5.6.0 no", False),
+    ],
+)
+async def test_a_dot_that_may_have_failed_for_what_followed_it_is_the_last_that_something_follows(
+    server: Post, answer: str, *, learnt: bool
+) -> None:
+    server.fault(f"dot {MARIE}", answer)
     mail = relay(f"smtp://127.0.0.1:{server.port}")
-    assert await in_a_row(mail, MARIE, PAUL) == [REFUSED_MESSAGE, SENT]
-    assert got(server) == [PAUL]
+    first, second, third = messages(MARIE, PAUL, IRENE)
+    try:
+        assert (await mail.offer(first, Doubt(), lambda: second)).verdict is not SENT
+    except RelayTrouble as trouble:
+        assert trouble.code == 554
+    told: list[Envelope] = []
+    assert (await mail.offer(second, Doubt(), lambda: told.append(third) or third)).verdict is SENT
+    assert told == ([] if learnt else [third])
+    await mail.close()
+
+
+@pytest.mark.parametrize("answer", ["close", "554 5.6.0 no"])
+async def test_a_dot_that_fails_alone_tells_nothing_of_what_might_follow_others(server: Post, answer: str) -> None:
+    server.fault(f"dot {MARIE}", answer)
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    first, second, third = messages(MARIE, PAUL, IRENE)
+    assert (await mail.offer(first, Doubt())).verdict is not SENT
+    told: list[Envelope] = []
+    assert (await mail.offer(second, Doubt(), lambda: told.append(third) or third)).verdict is SENT
+    assert told == [third]
+    await mail.close()
+
+
+async def test_two_answers_to_one_dot_blame_no_message_for_its_recipient(server: Post) -> None:
+    """Each answer is taken for that of the command before: what is said of a recipient seems to be said of DATA."""
+    server.fault(f"dot {MARIE}", "250 2.0.0 accepted\r\n250 2.0.0 and again")
+    server.fault(f"rcpt {PAUL}", "550 5.1.1 no such user")
+    mail = relay(f"smtp://127.0.0.1:{server.port}")
+    assert await in_a_row(mail, MARIE, PAUL) == [SENT, REFUSED_RECIPIENT]
     await mail.close()
 
 
@@ -256,3 +333,19 @@ async def test_who_waits_for_a_connection_is_served_before_what_would_follow_ove
     await asyncio.gather(*waiting)
     assert got(server) == [MARIE, IRENE, PAUL]
     await mail.close()
+
+
+async def test_a_relay_that_is_left_is_told_nothing_ahead_any_more(server: Post) -> None:
+    """Else every message would bring the next one, and there would be no end."""
+    mail = relay(f"smtp://127.0.0.1:{server.port}", connections=1)
+    first, second = messages(MARIE, PAUL)
+    leaving: list[asyncio.Task[None]] = []
+    told: list[Envelope] = []
+
+    async def leave() -> None:
+        leaving.append(asyncio.create_task(mail.close()))
+        await asyncio.sleep(0)
+
+    assert (await mail.offer(first, Doubt(leave), lambda: told.append(second) or second)).verdict is SENT
+    await asyncio.gather(*leaving)
+    assert (told, server.count("QUIT"), server.count("MAIL")) == ([], 1, 1)

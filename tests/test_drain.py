@@ -396,3 +396,24 @@ async def test_a_stop_closes_the_connection_over_which_the_next_message_was_begu
             await server.until(lambda: server.open_connections == 0)
             assert await running.store.depth() == {OutboxState.SENT: 2, OutboxState.QUEUED: len(READERS) - 2}
         assert server.count("MAIL") == 3
+
+
+@pytest.mark.parametrize("guard", ["lost", "554 5.5.0 Error: SMTP protocol synchronization"])
+async def test_a_relay_that_wants_nothing_after_a_dot_gets_few_messages_twice_and_soon_nothing_more(
+    installation: World, guard: str
+) -> None:
+    """It is told so by its places once each: of the messages that may have arrived, each goes once more."""
+    readers = [f"reader{number:02}@{number}.example.org" for number in range(30)]
+    async with post(guard=guard) as server:
+        installation.relay = f"smtp://127.0.0.1:{server.port}"
+        await queue(installation, readers)
+        async with installation.opened() as running:
+            for _ in range(3):
+                drained = await drain_outbox(replace(running.desk, resend=True))
+                assert drained.paused_until is None
+                installation.now += timedelta(minutes=16)
+            assert await running.store.depth() == {OutboxState.SENT: len(readers)}
+            places = running.desk.relay.places
+        again = [number for number in Counter(each.recipients[0] for each in server.accepted).values() if number > 1]
+        assert again == ([2] * len(again) if guard == "lost" else [])
+        assert len(again) <= places

@@ -100,6 +100,11 @@ class Pool:
         """Tell whether somebody waits for a connection."""
         return bool(self._queue)
 
+    @property
+    def closing(self) -> bool:
+        """Tell whether every connection is left as soon as it is given back."""
+        return self._closing
+
     # --- connections --------------------------------------------------------------------------------------------------
 
     def _idle_one(self) -> Connection | None:

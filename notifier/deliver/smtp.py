@@ -4,8 +4,8 @@ Owns the policy of connections. A connection is kept only after a clean end of a
 used before and turns out to be gone is replaced by another, unnoticed, as long as nothing was said that counts.
 
 Where the caller knows what it will offer next, and nobody waits for the connection, that envelope is said together with
-the final dot, and the connection is kept for it. A server that does not answer that as it should is not told anything
-ahead for AHEAD_PAUSE.
+the final dot, and the connection is kept for it. A server that does not answer that as it should, or not the dot that
+it came with, is not told anything ahead for AHEAD_PAUSE.
 
 Fails as the package says. A 421 is an answer like others: before RCPT it is trouble with us, from RCPT on it defers
 that message alone - if the relay is really closed, the next connection will find out.
@@ -23,7 +23,7 @@ from notifier.deliver.pool import Pool
 from notifier.deliver.route import SmtpRoute
 from notifier.deliver.transaction import End, Offer, Stale, Terms, too_large, transact
 from notifier.deliver.trouble import trouble
-from notifier.errors import AddressError
+from notifier.errors import AddressError, RelayTrouble
 from notifier.model import Envelope, Reply, Verdict, unfit
 
 # --- policy (seconds, where nothing else is said) ---------------------------------------------------------------------
@@ -35,7 +35,7 @@ FINAL_TIMEOUT = 600.0  # RFC 5321 4.5.3.2.6: a server may take 10 minutes after 
 MOST_MESSAGES = 100  # over one connection
 LONGEST_AGE = 300.0  # of one connection
 LONGEST_IDLE = 30.0  # a connection unused for longer is not trusted to be there
-AHEAD_PAUSE = 3600.0  # after a server could not do with an envelope that came with the dot before it
+AHEAD_PAUSE = 86_400.0  # after a server may not have done with an envelope that came with the dot before it
 AUTH_PAUSE = 900.0  # after a refused password, so that trying again does not lock the account
 
 
@@ -97,7 +97,7 @@ class SmtpRelay:
                 return await self._over(connection, offer, in_doubt, following, said=True)
             except Stale as stale:
                 if stale.strange:
-                    self._ahead_from = asyncio.get_running_loop().time() + AHEAD_PAUSE
+                    self._say_nothing_ahead()
         else:
             offer = _checked(envelope)
             if fault := unfit(envelope.content):
@@ -132,16 +132,29 @@ class SmtpRelay:
         *,
         said: bool = False,
     ) -> Reply:
+        ahead: Offer | None = None
+
+        def next_offer() -> Offer | None:
+            nonlocal ahead
+            ahead = self._following(connection, following)
+            return ahead
+
         terms = Terms(
             in_doubt=in_doubt,
-            following=lambda: self._following(connection, following),
+            following=next_offer,
             content_timeout=self._content_timeout,
             final_timeout=self._final_timeout,
         )
         end: End | None = None
         try:
             end = await transact(connection, offer, terms, said=said)
+            if end.strange:
+                self._say_nothing_ahead()
             return end.reply
+        except RelayTrouble:
+            if ahead is not None:  # what came with the dot may be why
+                self._say_nothing_ahead()
+            raise
         finally:
             if end is not None and end.clean and end.ahead is not None:
                 connection.used = asyncio.get_running_loop().time()
@@ -149,9 +162,13 @@ class SmtpRelay:
             else:
                 self._pool.give(connection, clean=end is not None and end.clean)
 
+    def _say_nothing_ahead(self) -> None:
+        self._ahead_from = asyncio.get_running_loop().time() + AHEAD_PAUSE
+
     def _following(self, connection: Connection, following: Callable[[], Envelope | None]) -> Offer | None:
         """Return what is to be said ahead: nothing that another connection must carry, or that must not be said."""
-        if self._pool.wanted or self._pool.worn(connection) or asyncio.get_running_loop().time() < self._ahead_from:
+        paused = asyncio.get_running_loop().time() < self._ahead_from
+        if paused or self._pool.wanted or self._pool.closing or self._pool.worn(connection):
             return None
         envelope = following()
         if envelope is None or unfit(envelope.content):

@@ -7,7 +7,8 @@ dot the server's buffers are clear (RFC 5321 4.1.1.4), so the next MAIL needs no
 
 The dot may begin a group of its own (RFC 2920 3.1): MAIL, RCPT and DATA of the message that follows go with it, and
 are answered after it. What becomes of a message is its own answers alone: those to what was said ahead are read when
-its turn comes, and where they are not what they should be, they count for nothing and it is offered elsewhere.
+its turn comes, and where they are not what they should be, they count for nothing and it is offered elsewhere. After a
+dot that was not accepted they are not read at all: some servers keep the recipients of a message that they refused.
 
 Fails with RelayTrouble, and with `Stale` when a connection that was used before turns out to be of no use any more:
 nothing of this message was said yet that counts, so another connection may be tried.
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from aiosmtplib import SMTPException, SMTPResponse
 
 from notifier.deliver.connection import Connection
-from notifier.deliver.reply import Stage, one_line, verdict
+from notifier.deliver.reply import Stage, enhanced, one_line, verdict
 from notifier.deliver.trouble import refusal, trouble, trouble_of, words
 from notifier.errors import RelayTrouble
 from notifier.model import Content, Reply, Verdict, Written, stuffed
@@ -65,11 +66,15 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a transaction ended: the reply, whether the connection can be used again, and what was said ahead over it."""
+    """How a transaction ended: the reply, whether the connection can be used again, and what was said ahead over it.
+
+    `strange`: something was said ahead, and that may be why the message was not accepted.
+    """
 
     reply: Reply
     clean: bool
     ahead: Offer | None = None
+    strange: bool = False
 
 
 async def transact(connection: Connection, offer: Offer, terms: Terms, *, said: bool = False) -> End:
@@ -94,15 +99,15 @@ Answers = list[tuple[Stage, SMTPResponse]]
 async def _envelope(connection: Connection, offer: Offer, *, said: bool) -> End | None:
     """Say who it is from and for; return None when the content is awaited, else as `transact`."""
     steps = _steps(connection, offer)
-    used, doubtful = connection.messages > 0, connection.begun
+    used = connection.messages > 0
     idle = asyncio.get_running_loop().time() - connection.used
-    if not said and (doubtful or (used and idle > SHORTEST_IDLE)):
+    if not said and (connection.begun or (used and idle > SHORTEST_IDLE)):
         steps.insert(0, (Stage.RSET, "RSET"))
     connection.messages += 1
     connection.begun = True
     answers, lost = await _answers(connection, steps, said=said)
     refused = next(((stage, answer) for stage, answer in answers if not _good(stage, answer)), None)
-    if said and _unheard(refused, lost, doubtful=doubtful):
+    if said and _unheard(refused, lost):
         raise Stale(strange=refused is None or refused[1].code != 421)
     if used and _stale(answers, refused, lost):
         raise Stale
@@ -154,17 +159,24 @@ def _stale(answers: Answers, refused: tuple[Stage, SMTPResponse] | None, lost: R
     return refused[0] is Stage.RSET or (refused[0] is Stage.MAIL and refused[1].code == 421)
 
 
-def _unheard(refused: tuple[Stage, SMTPResponse] | None, lost: RelayTrouble | None, *, doubtful: bool) -> bool:
+def _unheard(refused: tuple[Stage, SMTPResponse] | None, lost: RelayTrouble | None) -> bool:
     """Tell whether what was said ahead got no answer that counts: another connection is asked the same alone.
 
-    `doubtful`: the message before was refused, and not every server forgets it by itself. A server that cannot do with
-    what came after the dot calls it out of sequence or no command; what it says of the recipient counts.
+    What a server says of the recipient or the size counts. What turns all of us away for good may mean no more than
+    that it cannot do with what came after the dot; if it is meant, it is said again.
     """
     if refused is None:
         return lost is not None
     stage, answer = refused
-    confused = stage is Stage.MAIL and (doubtful or 500 <= answer.code <= 504)
-    return confused or answer.code == 421 or answer.code // 100 not in (4, 5)
+    if answer.code // 100 != 5:
+        return answer.code == 421 or answer.code // 100 != 4
+    return stage is Stage.DATA or verdict(stage, answer.code, answer.message) is None or _astray(answer)
+
+
+def _astray(answer: SMTPResponse) -> bool:
+    """Tell whether an answer may be about the order of commands: X.5.z (RFC 3463), or a code that stands for it."""
+    detail = enhanced(answer.message)
+    return detail[1:].startswith(".5.") if detail else 500 <= answer.code <= 504
 
 
 async def _ended(connection: Connection, answers: Answers) -> bool:
@@ -217,14 +229,28 @@ async def _content(connection: Connection, offer: Offer, terms: Terms) -> End:
         if early:
             raise trouble_of(route, BEFORE_THE_DOT, error) from error
         why = words(error) or f"no reply within {terms.final_timeout:g} s"
-        return End(Reply(Verdict.IN_DOUBT, None, f"after the final dot: {why}"), False)
+        return End(Reply(Verdict.IN_DOUBT, None, f"after the final dot: {why}"), False, strange=ahead is not None)
     kind = answer.code // 100
     if kind == 2 and not early:
         connection.begun = False
         return End(Reply(Verdict.SENT, answer.code, one_line(answer.message)), True, ahead)
     if kind not in (4, 5) and not early:
-        return End(Reply(Verdict.IN_DOUBT, answer.code, f"no reply to a message: {one_line(answer.message)}"), False)
-    return End(_judged(connection, Stage.DOT, answer), not early and answer.code != 421, ahead)
+        why = f"no reply to a message: {one_line(answer.message)}"
+        return End(Reply(Verdict.IN_DOUBT, answer.code, why), False, strange=ahead is not None)
+    if ahead is not None:
+        return _refused_with_more(connection, answer)
+    return End(_judged(connection, Stage.DOT, answer), not early and answer.code != 421)
+
+
+def _refused_with_more(connection: Connection, answer: SMTPResponse) -> End:
+    """Return how a message ended whose dot, with more after it, was refused; raises as `_judged`.
+
+    Where that may be for what came after the dot, the message is not to blame: it is offered again, alone.
+    """
+    strange = answer.code == 421 or _astray(answer) or not enhanced(answer.message)
+    if strange:
+        return End(Reply(Verdict.DEFERRED, answer.code, one_line(answer.message)), False, strange=True)
+    return End(_judged(connection, Stage.DOT, answer), False)
 
 
 def _judged(connection: Connection, stage: Stage, answer: SMTPResponse) -> Reply:

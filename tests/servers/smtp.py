@@ -70,6 +70,8 @@ class Post:
     esmtp: bool = True
     pipelining: bool = True
     trusting: bool = False
+    keeping: bool = False
+    guard: str = ""
     port: int = 0
     accepted: list[Accepted] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -218,7 +220,7 @@ class _Session:
             await self.say("530 5.7.0 authentication required")
             return
         match = re.fullmatch(r"FROM:<([^<>\s]*)>( SIZE=[0-9]+)?", words)
-        if match is None or self.sender is not None:
+        if match is None or (self.sender is not None and not self.server.keeping):
             await self.say("501 5.5.4 syntax" if match is None else "503 5.5.1 nested MAIL")
         elif await self.answer("mail", "250 2.1.0 ok"):
             self.sender = match[1]
@@ -249,6 +251,8 @@ class _Session:
         if not self.recipients or self.sender is None:
             await self.say("554 5.5.1 no valid recipients")
             return
+        if self.server.guard and self.reader._buffer:  # type: ignore[attr-defined]  # what came with the dot
+            self.server.fault(f"dot {self.recipients[0]}", self.server.guard, "ok")
         steps = self.server.faults
         step = next((steps[w][0] for w in (f"dot {self.recipients[0]}", "dot") if steps.get(w)), "ok")
         if step.startswith("2") or step.partition(":")[0] in ("ok", "wait", "lost", "swallow", "raw"):
@@ -256,7 +260,8 @@ class _Session:
         try:
             await self.answer("dot", "250 2.0.0 accepted")
         finally:
-            self.sender, self.recipients = None, []
+            if not (self.server.keeping and step[:1] in ("4", "5")):
+                self.sender, self.recipients = None, []
 
     async def on_rset(self, _words: str) -> None:
         if await self.answer("rset", "250 2.0.0 ok"):
@@ -284,10 +289,14 @@ async def post(
     esmtp: bool = True,
     pipelining: bool = True,
     trusting: bool = False,
+    keeping: bool = False,
+    guard: str = "",
 ) -> AsyncIterator[Post]:
     """Run a server in this event loop; `tls` offers STARTTLS, or speaks TLS from the start with `implicit`.
 
-    With `trusting` it awaits a message although it refused who it is from or for (RFC 2920 3.1).
+    With `trusting` it awaits a message although it refused who it is from or for (RFC 2920 3.1). With `keeping` it
+    keeps the recipients of a message that it refused, and takes another MAIL. `guard` is its step at a dot with which
+    more came.
     """
     here = Post(
         ledger=ledger,
@@ -298,6 +307,8 @@ async def post(
         esmtp=esmtp,
         pipelining=pipelining,
         trusting=trusting,
+        keeping=keeping,
+        guard=guard,
     )
     tasks: set[asyncio.Task[None]] = set()
 
