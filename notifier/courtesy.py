@@ -25,6 +25,7 @@ ADVANCE = (
 )
 MOST_DEBT = 2.0  # seconds until the next turn at most, whatever the last one took
 MOST_WAITING = 500
+HURRY = 5.0  # seconds at the start of a mail run, in which most installations have sent all of it
 LOOK_AGAIN = 0.1  # seconds, for the mail may be gone before
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Courtesy:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     spent: Callable[[], float] = thread_time
     _sending: int = 0
+    _since: float = 0.0  # when the mail run that lasts began
     _waiting: int = 0
     _free_at: float = 0.0
     _next: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -48,9 +50,16 @@ class Courtesy:
         """Whether mail is being sent."""
         return self._sending > 0
 
+    @property
+    def in_hurry(self) -> bool:
+        """Whether mail is being sent, and not for long yet."""
+        return self._sending > 0 and self.clock() - self._since < HURRY
+
     @contextmanager
     def first(self) -> Iterator[None]:
         """Go first: mail is being sent until the block ends."""
+        if not self._sending:
+            self._since = self.clock()
         self._sending += 1
         try:
             yield

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from notifier.courtesy import ADVANCE, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
-from notifier.daemon.door import ADMITTED, BESIDE_MAIL, Door
+from notifier.courtesy import ADVANCE, HURRY, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
+from notifier.daemon.door import ADMITTED, BESIDE_MAIL, IN_HURRY, Door
 from notifier.errors import Busy
 from tests.visit import FORMATS, READER, Visit, titles
 
@@ -138,9 +138,14 @@ async def test_a_task_that_is_cancelled_ends_while_it_is_counted() -> None:
     assert slow.cancelled()
 
 
-@pytest.mark.parametrize(("mail", "most"), [(False, ADMITTED), (True, BESIDE_MAIL)])
-async def test_a_crowd_comes_in_a_few_at_a_time_and_everybody_comes_in(mail: bool, most: int) -> None:
-    turn, came, courtesy = 0, Counter[int](), Courtesy()
+@pytest.mark.parametrize(
+    ("mail_since", "most"),
+    [(None, ADMITTED), (0.0, IN_HURRY), (HURRY, BESIDE_MAIL)],
+    ids=["no mail", "mail just now", "mail for long"],
+)
+async def test_a_crowd_comes_in_a_few_at_a_time_and_everybody_comes_in(mail_since: float | None, most: int) -> None:
+    hours = Hours()
+    turn, came, courtesy = 0, Counter[int](), hours.courtesy()
     loop, crowd = asyncio.get_running_loop(), 5 * ADMITTED
     everybody = asyncio.Event()
 
@@ -163,8 +168,9 @@ async def test_a_crowd_comes_in_a_few_at_a_time_and_everybody_comes_in(mail: boo
         each.setblocking(False)
         each.connect_ex(listening.getsockname())
     count()
-    if mail:
+    if mail_since is not None:
         with courtesy.first():
+            hours.now += mail_since
             door = Door(listening, Visitor, courtesy)
             await everybody.wait()
     else:

@@ -2,8 +2,9 @@
 
 A crowd of readers at the full hour waits in the kernel's backlog, where it costs nothing, instead of in the event loop
 and before the interpreter's lock. Each turn of the loop lets ADMITTED in, so that everything else has its turn after a
-few of them; while mail is being sent it is BESIDE_MAIL, and the door is shut for PAUSE after each turn. Who waits when
-the backlog is full is asked by TCP to try again, after a second at first.
+few of them; while mail is being sent it is BESIDE_MAIL, at its start IN_HURRY, and the door is shut for PAUSE after
+each turn: a mail run of some seconds is over before the crowd costs it much, and beside a long one nobody waits long.
+Who waits when the backlog is full is asked by TCP to try again, after a second at first.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from notifier.web.pieces import bound_kernel
 BACKLOG = 4096  # connections that wait; Linux takes no more unless told to
 ADMITTED = 16  # connections in one turn of the event loop
 BESIDE_MAIL = 20  # the same while mail is being sent ..
-PAUSE = 0.05  # .. with so many seconds between two turns: 400 connections in a second; few turns, for each costs
+IN_HURRY = 5  # and in its first seconds (`courtesy.HURRY`) ..
+PAUSE = 0.05  # .. with so many seconds between two turns: 400, or 100, connections in a second; few turns, each costs
 WITHOUT_ROOM = 1.0  # seconds to wait when the process, or the machine, has no file descriptors or memory left
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -65,7 +67,7 @@ class Door:
 
     def _admit(self) -> None:
         mail = self._courtesy.wanted
-        for _ in range(BESIDE_MAIL if mail else ADMITTED):
+        for _ in range(IN_HURRY if self._courtesy.in_hurry else BESIDE_MAIL if mail else ADMITTED):
             try:
                 visitor, _address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
