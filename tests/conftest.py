@@ -11,10 +11,10 @@ import pytest
 from tests.offers import mail, server
 from tests.servers.pgbouncer import Bouncer, bouncer, installed
 from tests.servers.postgres import Cluster, cluster
-from tests.visit import told
+from tests.visit import fresh, here, mailed, told
 from tests.world import World, world
 
-__all__ = ["mail", "server", "told"]  # fixtures of several modules
+__all__ = ["fresh", "here", "mail", "mailed", "server", "told"]  # fixtures of several modules
 
 PROJECT = Path(__file__).resolve().parent.parent
 

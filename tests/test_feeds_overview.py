@@ -9,8 +9,7 @@ from xml.etree import ElementTree
 import feedparser
 import pytest
 
-from tests.test_web import words
-from tests.visit import Visit, visit
+from tests.visit import Visit, visit, words
 from tests.world import World
 
 

@@ -13,8 +13,7 @@ import pytest
 from notifier.web import patience
 from notifier.web.patience import HEADERS_WITHIN, SLOWEST, Patient
 from notifier.web.pieces import HIGH_WATER, PIECE
-from tests.test_web import raw
-from tests.visit import Visit
+from tests.visit import Visit, raw
 
 LONG = "Trailer: x"  # a header that a feed does not depend on, and that makes a request no plain one
 
