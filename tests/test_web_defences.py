@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from ipaddress import ip_network
 
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from notifier.model import SubscriberState
 from notifier.web import limits, patience
 from notifier.web.guard import Guard
 from notifier.web.limits import HEADERS
-from tests.visit import OTHER, PATHS, READER, Visit, raw, status
+from tests.visit import OTHER, PATHS, READER, Visit, letters, raw, status
 
 
 async def test_every_answer_carries_the_security_headers(mailed: Visit) -> None:
@@ -167,6 +170,55 @@ async def test_f111_a_body_without_end_ends_with_its_connection(mailed: Visit) -
     assert sent < 2**25  # what the kernel's buffers hold
     writer.close()
     assert (await mailed.client.get("/healthz")).text == "ok\n"
+
+
+def in_chunks(body: bytes, size: int = 1000) -> Iterator[bytes]:
+    """Yield a body as HTTP/1.1 sends one that does not state its length, without the chunk that ends it."""
+    for start in range(0, len(body), size):
+        piece = body[start : start + size]
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+@pytest.mark.parametrize(("beyond", "end", "answered"), [(0, b"0\r\n\r\n", 200), (1, b"", 413)])
+async def test_f111_a_body_of_unstated_length_is_read_up_to_the_limit_and_no_further(
+    here: Visit, beyond: int, end: bytes, answered: int
+) -> None:
+    """One byte beyond it is answered though the body goes on, and the connection ends."""
+    head = b"POST /subscribe HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    form = f"email={READER}&q=harbours".encode() + b"".join(b"&f%d=%b" % (n, b"x" * 1500) for n in range(50))
+    body = form[: limits.MOST_BODY + beyond]
+    assert len(body) == limits.MOST_BODY + beyond
+    try:
+        answer = await raw(here.site, head, *in_chunks(body), end)
+    except ConnectionResetError:  # what the kernel makes of an end that leaves something unread
+        assert beyond
+    else:
+        assert answer.startswith(b"HTTP/1.1 %d " % answered)
+        assert b"connection: close" in answer
+    await here.site.idle()
+    assert await letters(here) == ({READER: 1} if answered == 200 else {})
+
+
+async def test_f111_of_a_body_without_end_a_page_receives_no_more_than_the_limit() -> None:
+    received = 0
+
+    async def page(_scope: Scope, receive: Receive, _send: Send) -> None:
+        nonlocal received
+        while True:
+            received += len((await receive())["body"])
+
+    async def without_end() -> Message:
+        assert received <= 2 * limits.MOST_BODY, "nothing ends it"
+        return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+    async def unused(_part: Message) -> None:
+        pass
+
+    scope = {"type": "http", "query_string": b"", "headers": [(b"transfer-encoding", b"chunked")]}
+    with pytest.raises(HTTPException) as refused:
+        await limits.Bounded(page)(scope, without_end, unused)
+    assert refused.value.status_code == 413
+    assert received == limits.MOST_BODY // 1000 * 1000
 
 
 async def test_f111_ten_thousand_form_fields_change_nothing_about_the_answer(mailed: Visit) -> None:
