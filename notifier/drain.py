@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,6 +34,8 @@ from notifier.store import Store
 from notifier.templates import Templates
 
 LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
+RENEWAL = 240.0  # seconds between renewals of the leases of what stands in line: a slow relay lets none of them lapse
+LAST_CLAIM = 10.0  # seconds that a claim has to end when the drain is cut off
 CLAIM = 400  # messages claimed at once; as many again may stand in line
 TURN = 5  # messages composed in one turn of the event loop: half a millisecond
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
@@ -48,7 +50,7 @@ class Desk:
 
     `relay_name` is what a relay's rests are remembered under. `per_domain` is how many messages may be under way to
     one recipient domain, `pace` how many a minute may go to some of them. `left` are messages of a drain that could not
-    store what became of them: the relay's reply, or None for one that was not offered.
+    store what became of them: the relay's reply, or None for one that had no final dot.
     """
 
     store: Store
@@ -124,7 +126,7 @@ async def store_what_was_left(desk: Desk, now: datetime) -> None:
     for number, reply in list(desk.left.items()):
         try:
             if reply is None:
-                await desk.store.release([number], desk.owner)
+                await desk.store.release([number], desk.owner, marked=True)
             else:
                 await desk.store.settle(number, reply, now, resend=desk.resend)
         except Unwritable:
@@ -159,6 +161,7 @@ class _Drain:
         self._ends_at = asyncio.get_running_loop().time() + ROUND
         self._settling: set[asyncio.Future[OutboxState]] = set()  # answers that are being stored
         self._mine: dict[OutboxId, Reply | None] = {}  # claimed, and what became of them is not stored yet
+        self._marked: set[OutboxId] = set()  # of these, those whose final dot may follow, or have followed
         self.states: Counter[OutboxState] = Counter()
         self.paused_until: datetime | None = None
         self.more = False
@@ -166,19 +169,26 @@ class _Drain:
     async def run(self) -> None:
         """Raises what the database raised, once what is under way has ended.
 
-        Cut off, it gives back what had not come to its final dot: a stop costs no message a try, and leaves none in
-        doubt whose content was not all sent.
+        Cut off, it gives back what the relay was not yet free to end with a dot: a stop costs no such message a try,
+        and leaves none of them in doubt, marked or not.
         """
         try:
-            await self._run()
+            async with self._renewing():
+                await self._run()
         except asyncio.CancelledError:
-            self._desk.left.update(self._mine)
+            self._desk.left.update(self._unfinished())
             with contextlib.suppress(NotifierError):
                 await store_what_was_left(self._desk, self._desk.clock())
             raise
         except BaseException:
-            self._desk.left.update(self._mine)
+            self._desk.left.update(self._unfinished())
             raise
+
+    def _unfinished(self) -> dict[OutboxId, Reply | None]:
+        """Return what is to be stored later; of a message whose final dot may have been written nobody knows."""
+        return {
+            number: reply for number, reply in self._mine.items() if reply is not None or number not in self._marked
+        }
 
     async def _run(self) -> None:
         if self._rests and not await self._desk.store.probe(self._desk.relay_name, self._desk.clock()):
@@ -251,11 +261,40 @@ class _Drain:
         desk = self._desk
         if self._left is not None and not suspects:
             most = min(most, self._left)
-        messages = await desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
+        claim = desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
+        claiming = asyncio.create_task(claim, name="claim")
+        try:
+            messages = await asyncio.shield(claiming)
+        except asyncio.CancelledError:  # they may be ours all the same: only those we know of can be given back
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LAST_CLAIM):
+                    self._mine.update((message.outbox_id, None) for message in await claiming)
+            raise
         if self._left is not None and not suspects:
             self._left -= len(messages)
         self._mine.update((message.outbox_id, None) for message in messages)
         return messages
+
+    @contextlib.asynccontextmanager
+    async def _renewing(self) -> AsyncIterator[None]:
+        """Keep what is claimed ours for as long as it takes: others take what a lease no longer covers."""
+        renewing = asyncio.create_task(self._renew(), name="renew leases")
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self) -> None:
+        desk = self._desk
+        while True:
+            await asyncio.sleep(RENEWAL)
+            waiting = [number for number, reply in self._mine.items() if reply is None and number not in self._marked]
+            try:
+                if waiting:
+                    await desk.store.renew(waiting, desk.owner, desk.clock() + LEASE)
+            except Exception as fault:  # what is marked has a new lease; a database that is away ends the drain there
+                log.step_failed("renew leases", fault)
 
     async def _composed(self, messages: Sequence[QueuedMessage]) -> list[Item]:
         """Compose what has no bytes yet and keep them, so that every attempt carries the same; a bad one is held."""
@@ -361,6 +400,7 @@ class _Drain:
     def _ended(self, message: QueuedMessage, state: OutboxState | None) -> None:
         """Take note of what became of a message, which is stored; None: nothing that counts."""
         self._mine.pop(message.outbox_id, None)
+        self._marked.discard(message.outbox_id)
         if state is not None:
             self.states[state] += 1
 
@@ -386,6 +426,7 @@ class _Drain:
                 raise _UnmarkedError(repr(fault)) from fault
             if not marked:
                 raise _WithdrawnError(message.message_id)
+            self._marked.add(message.outbox_id)  # nothing is awaited after this: who was cut off before wrote no dot
 
         try:
             reply = await desk.relay.offer(envelope, in_doubt, following)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from email import message_from_string, policy
 from typing import cast
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from notifier import drain
@@ -417,3 +418,102 @@ async def test_a_relay_that_wants_nothing_after_a_dot_gets_few_messages_twice_an
         again = [number for number in Counter(each.recipients[0] for each in server.accepted).values() if number > 1]
         assert again == ([2] * len(again) if guard == "lost" else [])
         assert len(again) <= places
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_p19_a_drain_that_is_cut_off_while_a_message_is_marked_leaves_none_in_doubt(
+    installation: World, turns: int
+) -> None:
+    """Whatever the database has done by then: as long as the relay was not free to write the final dot."""
+    free = False
+
+    class Cutting:
+        places, largest = 1, 0
+
+        async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
+            nonlocal free
+            cutting = asyncio.create_task(cut())
+            await in_doubt()
+            free = True
+            await cutting
+            return Reply(Verdict.SENT, 250, "ok")
+
+        def withdraw(self, envelope: Envelope) -> None: ...
+
+        async def narrow(self, places: int) -> None: ...
+
+        async def close(self) -> None:
+            return
+
+    async def cut() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        draining.cancel()
+
+    await queue(installation, READERS[:3])
+    async with installation.opened() as running:
+        draining = asyncio.create_task(drain_outbox(replace(running.desk, relay=Cutting())))
+        await asyncio.wait([draining])
+        assert draining.cancelled()
+        parcels = await running.store.parcels()
+    assert {(each.doubts, each.attempts, each.crashes) for each in parcels} == {(0, 0, 0)}
+    left = {OutboxState.QUEUED, OutboxState.IN_DOUBT} if free else {OutboxState.QUEUED}
+    assert {each.state for each in parcels} == left
+
+
+async def test_p19_a_drain_that_is_cut_off_while_it_claims_keeps_nothing(installation: World) -> None:
+    """SQLite ends what it has begun; the claim waits for another program when the end comes."""
+    await queue(installation, READERS[:3])
+    async with installation.opened() as running:
+        database = running.store._database
+        other = sqlite3.connect(str(database.path), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        draining = asyncio.create_task(drain_outbox(running.desk))
+        for _ in iter(database._writer.locked, True):  # until it writes
+            await asyncio.sleep(0)
+        draining.cancel()
+        await asyncio.sleep(0)
+        other.execute("ROLLBACK")
+        other.close()
+        await asyncio.wait([draining])
+        assert draining.cancelled()
+        assert running.desk.left == {}
+        parcels = await running.store.parcels()
+    assert {(each.state, each.crashes) for each in parcels} == {(OutboxState.QUEUED, 0)}
+
+
+async def test_what_stands_in_line_at_a_slow_relay_stays_ours(
+    installation: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every message takes 15 minutes, which a lease covers; the last one has its turn after hours."""
+    monkeypatch.setattr(drain, "RENEWAL", 0.001)
+    asked: list[tuple[int, int]] = []
+
+    class Slow:
+        places, largest = 1, 0
+
+        async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
+            installation.now += timedelta(minutes=15)
+            claimed = schema.message.c.state == OutboxState.CLAIMED
+            lapses = select(func.min(schema.message.c.lease_until)).where(claimed)
+            while True:
+                async with running.store._database.read() as connection:
+                    if (await connection.execute(lapses)).scalar_one() > installation.now + timedelta(minutes=15):
+                        break
+            await in_doubt()
+            asked.append(await running.store.free_lapsed(installation.now, resend=True))
+            return Reply(Verdict.SENT, 250, "ok")
+
+        def withdraw(self, envelope: Envelope) -> None: ...
+
+        async def narrow(self, places: int) -> None: ...
+
+        async def close(self) -> None:
+            return
+
+    await queue(installation, READERS)
+    async with installation.opened() as running:
+        async with asyncio.timeout(60):
+            await drain_outbox(replace(running.desk, relay=Slow()))
+        assert await running.store.depth() == {OutboxState.SENT: len(READERS)}
+    assert asked == [(0, 0)] * len(READERS)

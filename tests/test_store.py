@@ -388,6 +388,33 @@ async def test_g3_a_message_in_doubt_whose_lease_lapsed_is_offered_again(databas
         assert len(await store.claim("me", NOW + LEASE, LEASE, 10)) == 1
 
 
+async def test_a_lease_is_renewed_by_its_owner_while_the_message_is_claimed(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.renew([message.outbox_id], "another", NOW + 3 * LEASE)
+        await store.renew([message.outbox_id], "me", NOW + 2 * LEASE)
+        assert await store.free_lapsed(NOW + LEASE, resend=True) == (0, 0)
+        await store.mark_in_doubt(message.outbox_id, "me", NOW + 2 * LEASE)
+        await store.renew([message.outbox_id], "me", NOW + 3 * LEASE)
+        assert await store.free_lapsed(NOW + 2 * LEASE, resend=True) == (0, 1)
+        await store.renew([message.outbox_id], "me", NOW + 9 * LEASE)
+        assert len(await store.claim("me", NOW + 2 * LEASE, LEASE, 10)) == 1
+
+
+async def test_a_mark_without_a_dot_is_taken_back_by_who_knows_and_costs_nothing(database: str) -> None:
+    async with open_store(database) as store:
+        await queued(store)
+        (message,) = await store.claim("me", NOW, LEASE, 10)
+        await store.mark_in_doubt(message.outbox_id, "me")
+        await store.release([message.outbox_id], "me")
+        assert await store.depth() == {OutboxState.IN_DOUBT: 1}
+        await store.release([message.outbox_id], "another", marked=True)
+        assert await store.depth() == {OutboxState.IN_DOUBT: 1}
+        await store.release([message.outbox_id], "me", marked=True)
+        assert await store.depth() == {OutboxState.QUEUED: 1}
+
+
 async def test_g3_a_reply_that_comes_after_its_reader_left_brings_nothing_back(database: str) -> None:
     async with open_store(database) as store:
         await queued(store)

@@ -184,9 +184,23 @@ class Outbox:
                 states |= {row.id: OutboxState(row.state) for row in await connection.execute(found)}
         return [each.outbox_id in done if isinstance(each, _Mark) else states[each.outbox_id] for each in requests]
 
-    async def release(self, outbox_ids: Sequence[OutboxId], owner: str) -> None:
-        """Give claimed messages back unharmed: they were not offered."""
-        await self._move(outbox_ids, owner, state=OutboxState.QUEUED)
+    async def release(self, outbox_ids: Sequence[OutboxId], owner: str, *, marked: bool = False) -> None:
+        """Give claimed messages back unharmed: they were not offered.
+
+        With `marked` those, too, that are in doubt; their owner knows that no final dot followed.
+        """
+        come_from = UNDER_WAY if marked else (OutboxState.CLAIMED,)
+        await self._move(outbox_ids, owner, come_from, state=OutboxState.QUEUED)
+
+    @again
+    async def renew(self, outbox_ids: Sequence[OutboxId], owner: str, until: datetime) -> None:
+        """Keep claimed messages that are still ours until then; one that is marked meanwhile has a lease of its own."""
+        message = schema.message
+        async with self._database.write(alone=False) as connection:
+            for some in chunks(outbox_ids):
+                ours = message.c.id.in_(some), message.c.owner == owner, message.c.state == OutboxState.CLAIMED
+                free = select(message.c.id).where(*ours).with_for_update(skip_locked=True)  # it waits for nobody
+                await connection.execute(update(message).where(message.c.id.in_(free)).values(lease_until=until))
 
     async def postpone(
         self, outbox_ids: Sequence[OutboxId], owner: str, until: datetime, reason: str, *, marked: bool = False
