@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 
+import httpx
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from notifier.model import SubscriberState
-from notifier.web import limits, patience
+from notifier.web import guard, limits, patience
 from notifier.web.guard import Guard
 from notifier.web.limits import HEADERS
-from tests.visit import OTHER, PATHS, READER, Visit, letters, raw, status
+from tests.visit import OTHER, PATHS, READER, Visit, letters, raw, status, words
 
 
 async def test_every_answer_carries_the_security_headers(mailed: Visit) -> None:
@@ -252,6 +254,56 @@ async def test_f111_beyond_so_many_at_once_visitors_are_asked_to_come_back(
     monkeypatch.setattr(limits, "MOST_AT_ONCE", 0)
     answer = await here.client.get("/")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert "try again in 10 seconds" in explained(answer)
+    style = await here.client.get("/style.css")
+    assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert (await here.client.get("/healthz")).text == "ok\n", "a crowd is no reason to start the program anew"
+    monkeypatch.setattr(limits, "SPARE", 0)
+    assert (await here.client.get("/style.css")).status_code == 503
+
+
+# --- what is said of it -----------------------------------------------------------------------------------------------
+
+
+def explained(answer: httpx.Response) -> str:
+    """Return the words of an answer that is a page of the site, with its navigation."""
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<link rel="stylesheet" href="/style.css">' in answer.text
+    assert '<nav aria-label="Site">' in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    found = re.search(r"<main.*?<h1>.*?</h1>(.*?)</main>", answer.text, re.DOTALL)
+    assert found
+    return words(found[1])
+
+
+async def test_what_is_not_there_or_too_much_says_what_to_do(here: Visit) -> None:
+    form = {"email": READER, "q": "x" * 100_000}
+    for answer, status_code, said in (
+        (await here.client.get("/nothing"), 404, "copy the whole of it"),
+        (await here.client.get("/subscribe"), 405, "Begin on the first page"),
+        (await here.client.post("/subscribe", data=form), 413, "Go back and send less"),
+        (await here.client.get("/papers", params={"q": "x" * 9_000}), 414, "search for less"),
+    ):
+        assert (answer.status_code, said in explained(answer)) == (status_code, True), explained(answer)
+
+
+async def test_who_opens_the_old_address_of_a_feed_is_told_where_the_new_one_stands(here: Visit) -> None:
+    await here.subscribed()
+    page = (await here.client.get(await here.link("manage"))).text
+    (feed,) = re.findall(r'href="(/feeds/private/[^"]+\.atom)"', page)
+    (action,) = re.findall(r'action="(/manage/[^"]+/feeds/[^"]+)"', page)
+    await here.client.post(action)
+    answer = await here.client.get(feed, headers={"Sec-Fetch-Dest": "document"})
+    assert answer.status_code == 410
+    assert "the new one stands on your own page" in explained(answer)
+
+
+async def test_who_asked_too_often_is_told_how_long_to_wait(here: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rate, retry, said in ((1 / 32, 33, "33 seconds"), (1 / 512, 513, "9 minutes"), (1 / 8192, 8193, "3 hours")):
+        monkeypatch.setattr(guard, "VISITOR", (0.0, rate))
+        answer = await here.client.post("/link", data={"email": READER})
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, str(retry))
+        assert f"Please try again in {said}." in explained(answer)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from time import monotonic
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.web.render import message
@@ -21,6 +20,9 @@ MOST_BODY = 64 * 1024  # bytes of a request's body; the longest form here is a s
 MOST_ADDRESS = 8_000  # bytes of what follows the "?"
 BODY_WITHIN = 20.0  # seconds for all of a body
 MOST_AT_ONCE = 200  # requests
+SPARE = 40  # more of them, for what these paths cost
+LIGHT = {"/style.css", "/favicon.ico", "/healthz"}  # what an answer in words looks like, and whether the process lives
+CROWD_RETRY = 10  # seconds after which to ask again
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -57,15 +59,19 @@ class Headed:
 
 @dataclass(slots=True)
 class Crowded:
-    """Answers 503 when MOST_AT_ONCE requests are being answered, so that a crowd costs little and digests go on."""
+    """Answers 503 when MOST_AT_ONCE requests are being answered, so that a crowd costs little and digests go on.
+
+    Feeds have their own pace, and LIGHT has SPARE more places.
+    """
 
     app: ASGIApp
     inside: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.inside >= MOST_AT_ONCE and not scope.get("path", "").startswith("/feeds/"):  # they have their own pace
-            full = PlainTextResponse("Too many visitors at once.\n", 503, headers={"retry-after": "10"})
-            await full(scope, receive, send)
+        path = scope.get("path", "")
+        most = MOST_AT_ONCE + SPARE * (path in LIGHT)
+        if self.inside >= most and not path.startswith("/feeds/"):
+            await message(Request(scope), 503, {"retry-after": str(CROWD_RETRY)})(scope, receive, send)
             return
         self.inside += 1
         try:

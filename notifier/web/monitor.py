@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from notifier.web.site import site_of
 
+LOOK_AGAIN = 30  # seconds; sooner nothing will have changed
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -18,7 +19,9 @@ async def readyz(request: Request) -> Response:
     """Answer 200 while the daemon does its work, else 503; what is wrong stays in the log."""
     site = site_of(request)
     troubles = site.monitor.troubles() if site.monitor else ()
-    return PlainTextResponse("not ready\n", 503) if troubles else PlainTextResponse("ready\n")
+    if troubles:
+        return PlainTextResponse("not ready\n", 503, headers={"retry-after": str(LOOK_AGAIN)})
+    return PlainTextResponse("ready\n")
 
 
 async def metrics(request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,16 +15,23 @@ from notifier.web.site import site_of
 HTML = "text/html; charset=utf-8"
 PRIVATE = {"cache-control": "no-store", "x-robots-tag": "noindex"}  # of pages that a link of somebody's opens
 PUBLIC = {"cache-control": "no-cache"}
-WORDS = {  # an answer's title and text, by its status
+WORDS = {  # an answer's title and text, by its status; {again} is when to try again
     400: ("That cannot be read", "What the form sent is no form. Go back and try again."),
-    404: ("Nothing here", "If you followed a link from a mail, it may have been cut in two: copy the whole of it."),
-    405: ("Not this way", "This address answers to its button only."),
+    404: (
+        "Nothing here",
+        "There is no such page. If you followed a link from a mail, it may have been cut in two: copy the whole of it.",
+    ),
+    405: ("Not this way", "This address answers to its button only. Begin on the first page."),
     408: ("Too slow", "The form took too long to arrive. Go back and send it again."),
-    410: ("Gone", "This address was changed or ended by its owner, and opens nothing any more."),
-    413: ("Too large", "That was more than this site takes."),
-    414: ("Too long", "That address is longer than any of this site."),
-    429: ("Too often", "Too many requests came from your network in a short time. Please try again later."),
-    503: ("Not ready yet", "Please try again in a minute."),
+    410: (
+        "Gone",
+        "This address was changed or ended by its owner, and opens nothing any more. If it was yours, the new one "
+        "stands on your own page, to which every mail links.",
+    ),
+    413: ("Too large", "That was more than this site takes, and nothing was changed. Go back and send less."),
+    414: ("Too long", "That address is longer than any of this site. Go back and search for less."),
+    429: ("Too often", "That was asked for too often in a short time. Please try again {again}."),
+    503: ("Busy right now", "Too much is asked of this site at the moment. Please try again {again}."),
 }
 
 
@@ -54,10 +62,20 @@ async def public(request: Request, name: str, gather: Callable[[], Awaitable[Map
 
 def message(request: Request, status: int, headers: Mapping[str, str] | None = None, detail: str = "") -> Response:
     """An answer in words, for a page that is not there or cannot be had now; `detail` says what was wrong."""
-    title, words = WORDS.get(status, ("That did not work", "Please try again later."))
+    title, words = WORDS.get(status, ("That did not work", "Please try again {again}."))
+    words = words.format(again=_again(headers or {}))
     words = present.clean(detail, 2 * present.PHRASE_MAX) or words
     html = site_of(request).templates.html("web/message.html", {"title": title, "text": words})
     return Response(html, status, headers={**PRIVATE, **(headers or {})}, media_type=HTML)
+
+
+def _again(headers: Mapping[str, str]) -> str:
+    """Return in words when an answer asks to come back; "later" when it does not say."""
+    seconds = int(headers.get("retry-after", "0"))
+    for unit, length in (("hour", 3600), ("minute", 60), ("second", 1)):
+        if seconds >= 2 * length:
+            return f"in {present.counted(ceil(seconds / length), unit)}"
+    return "in a moment" if seconds else "later"
 
 
 async def beside(request: Request, name: str, media_type: str) -> Response:
