@@ -4,7 +4,8 @@
 
 The pages are the captured ones ($NOTIFIER_CAPTURES, else ../shared) where there are any, else the project's golden
 pages. Listing pages are seldom that large: each of the MOST_PAGES largest with entries enough is grown to SIZE by
-repeating its entries under other ids. The two columns of ours are the page that is read fastest and the one that costs
+repeating its entries under other ids, with other titles and formulas, so that nothing is known from the entry that was
+copied. The two columns of ours are the page that is read fastest and the one that costs
 most, in milliseconds of CPU time (this process alone) for SIZE; "bare" is the latter's bytes through the library alone
 - Lexbor for HTML, libxml2 for XML, `json.loads` for JSON, `str.split` for text - which reads no paper: no parser can be
 faster. Every number is the best of ROUNDS; on a machine with other work all of them grow, up to
@@ -68,6 +69,8 @@ ENTRY = {
 }
 _NUMBER = re.compile(rb"(\d{4}[./])(\d{4,6})(?!\d)")
 _NAME = re.compile(rb"(<guid[^>]*>|<id>|<link>|\A)([^<\n]+)")
+_TITLE = re.compile(rb"(Title:(?:</span>)?\s*|<title[^>]*>\s*(?:<!\[CDATA\[)?)")
+_FORMULA = re.compile(rb"\$([^$\s<>]{2,60})\$")
 _PROPS = re.compile(rb"(data-props=\")([^\"]*dailyPapers[^\"]*)(\")")
 
 
@@ -156,7 +159,10 @@ def _copies(entries: Sequence[bytes], size: int) -> Iterator[bytes]:
 
 def _renamed(entry: bytes, copy: int) -> bytes:
     other = _NUMBER.sub(lambda found: found[1] + b"%05d" % ((int(found[2]) + copy * 7919) % 100_000), entry)
-    return other if other != entry else _NAME.sub(lambda found: found[0] + b"-%d" % copy, entry)
+    if other == entry:
+        other = _NAME.sub(lambda found: found[0] + b"-%d" % copy, entry)
+    other = _TITLE.sub(lambda found: found[0] + b"No. %d " % copy, other)
+    return _FORMULA.sub(lambda found: b"$%s_{%d}$" % (found[1], copy), other)
 
 
 def _grown_json(content: bytes) -> bytes | None:
@@ -201,6 +207,9 @@ def _renamed_json(entry: object, copy: int) -> object:
     for name in ("id", "forum", "DOI"):
         if copy and isinstance(other, dict) and isinstance(other.get(name), str):
             other[name] = f"{other[name]}{copy}"
+    for name in ("title", "summary"):
+        if copy and isinstance(other, dict) and isinstance(other.get(name), str):
+            other[name] = f"No. {copy} {other[name]}"
     return other
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.errors import PageError
 from notifier.model import Batch, Page
 from notifier.parse import parse
-from notifier.parse.byline import byline
+from notifier.parse.byline import _any, byline
 from notifier.parse.dates import stamp
 from notifier.parse.xml import document, first, parts, text_of
 
@@ -271,6 +271,22 @@ def test_a_resumption_token_is_asked_for_alone_and_on_the_same_host(url: str) ->
 )
 def test_a_byline_is_split_into_names(written: str, read: tuple[str, ...]) -> None:
     assert byline(written) == read
+
+
+BYLINE_PIECES = [
+    "Ada One", "Anand Two", "G{\\\"o}del", "Jos\u00e9 Three", "e\u0301ric", "Jr.", "et al.", "and", "the", "1st",
+    "x" * 201, ", ", ",", ", and ", " and ", " and", "and ", " & ", "; ", ": ", " ", "  ", "\n  ", "\n", "\xa0",
+    "\u200b", "(Quay)", " (",
+]  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(BYLINE_PIECES), max_size=12).map("".join))
+@example("Ada One and and Bo Two")
+@example("Ada One , Bo Two")
+@example("Ada One,and Bo Two")
+def test_a_common_byline_is_split_as_any_other(written: str) -> None:
+    assert byline(written) == _any(written)
 
 
 def test_f037_a_byline_of_ten_megabytes_is_split_in_bounded_time() -> None:

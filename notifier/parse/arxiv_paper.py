@@ -51,8 +51,8 @@ def arxiv_paper(
     key, stated_version = found
     shown_title, title_tex = reading(title, TITLE_LIMIT)
     shown_abstract, abstract_tex = reading(abstract, ABSTRACT_LIMIT)
-    shown_comments, _ = reading(comments, NOTE_LIMIT)
-    shown_journal, _ = reading(journal_ref, NOTE_LIMIT)
+    shown_comments = reading(comments, NOTE_LIMIT)[0] if comments else ""
+    shown_journal = reading(journal_ref, NOTE_LIMIT)[0] if journal_ref else ""
     codes = tuple(dict.fromkeys([code for raw in categories if (code := category(raw))]))
     first_doi = doi(_NEXT_DOI.split(doi_text.strip()[:NOTE_LIMIT], maxsplit=1)[0]) if doi_text else None
     return Paper(
@@ -74,7 +74,7 @@ def arxiv_paper(
         published_at=published_at,
         updated_at=updated_at,
         pdf_url=f"{SITE}/pdf/{key}",
-        submitter=line(submitter, NAME_LIMIT) or None,
+        submitter=(line(submitter, NAME_LIMIT) or None) if submitter else None,
         journal_ref=shown_journal or None,
         comments=shown_comments or None,
         withdrawn=bool(_WITHDRAWN.match(shown_comments) or _WITHDRAWN.match(shown_abstract)),

@@ -11,7 +11,7 @@ import re
 from itertools import product
 from operator import itemgetter
 
-from notifier.parse.text import AUTHORS_LIMIT, NAME_LIMIT, names
+from notifier.parse.text import AUTHORS_LIMIT, NAME_LIMIT, is_clean, names
 from notifier.tex import readable
 
 LENGTH_LIMIT = 1_000_000  # code points; three thousand authors take 60,000
@@ -23,16 +23,41 @@ _SUFFIX = re.compile(r"(?:Jr|Sr)\.?|II|III|IV")
 _FIRST = itemgetter(0)
 _LETTER = re.compile(r"[^\W\d_]")
 _REST = re.compile(r"(?:and )?et al\.?|and|the", re.IGNORECASE)
-# All that the two patterns match.
+_UNCOMMON = ("(", ";", ":", "&", " ,", "and and")
+# All that the two patterns match, and nothing.
 _ODD = frozenset(
     "".join(letters)
     for rest in ("and", "the", *(f"{before}et al{dot}" for before in ("", "and ") for dot in ("", ".")))
     for letters in product(*({letter, letter.upper()} for letter in rest))
-) | {"Jr", "Jr.", "Sr", "Sr.", "II", "III", "IV"}
+) | {"Jr", "Jr.", "Sr", "Sr.", "II", "III", "IV", ""}
 
 
 def byline(text: str) -> tuple[str, ...]:
     """Split a byline into names, in order, without affiliations."""
+    return _common(text) or _any(text)
+
+
+def _common(text: str) -> tuple[str, ...]:
+    """Split "Ada One, Bo Two and C. Three", as most are, in half the time; () for a byline with anything odd in it."""
+    text = text.strip().replace("\n  ", " ")  # arXiv wraps its lines like this
+    if len(text) > LENGTH_LIMIT or "  " in text or not text.isprintable():
+        return ()
+    shown = readable(text)
+    if not is_clean(shown) or (shown is not text and ("  " in shown or not shown.isprintable())):
+        return ()
+    if any(map(shown.__contains__, _UNCOMMON)) or shown.startswith("and ") or shown.endswith(" and"):
+        return ()
+    if " and " in shown:
+        shown = shown.replace(", and ", ", ").replace(" and ", ", ")
+    pieces = shown.split(", ")
+    if shown.count(",") >= len(pieces) or len(pieces) > AUTHORS_LIMIT or not _ODD.isdisjoint(pieces):
+        return ()
+    if not "".join(map(_FIRST, pieces)).isalpha() or (len(shown) > NAME_LIMIT and max(map(len, pieces)) > NAME_LIMIT):
+        return ()
+    return tuple(pieces)
+
+
+def _any(text: str) -> tuple[str, ...]:
     text = readable(" ".join(text[:LENGTH_LIMIT].split()))
     for _ in range(NESTED if "(" in text else 0):
         text = _PARENTHESES.sub(" ", text)

@@ -9,7 +9,9 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = dict(
+    zip(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), range(1, 13), strict=True)
+)
 _DAY_FIRST = re.compile(r"\b(\d{1,2}) ([A-Z][a-z]{2})[a-z]* (\d{4})\b")
 _MONTH_FIRST = re.compile(r"([A-Z][a-z]{2})[a-z]{0,6}\.? (\d{1,2})(?:, (\d{4}))?")
 # "Mon, 4 May 2026 09:00:06 GMT", as nearly every feed and mail writes it.
@@ -46,8 +48,8 @@ def instant(found: object) -> datetime | None:
 
 def _date(year: str, month: str, day: str) -> date | None:
     try:
-        return date(int(year), _MONTHS.index(month.lower()) + 1, int(day))
-    except ValueError:
+        return date(int(year), _MONTHS[month.lower()], int(day))
+    except (KeyError, ValueError):
         return None
 
 
@@ -74,12 +76,15 @@ def common_stamp(text: str) -> datetime | None:
         return None
     day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
     try:
-        offset = timedelta(hours=int(hours), minutes=int(minutes)) if sign else timedelta()
-        zone = timezone(-offset if sign == "-" else offset) if offset else UTC
-        number = _MONTHS.index(month.lower()) + 1
-        return datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=zone)
-    except ValueError:
+        zone = _zone(sign, hours, minutes) if sign else UTC
+        return datetime(int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), 0, zone)
+    except (KeyError, ValueError):
         return None
+
+
+def _zone(sign: str, hours: str, minutes: str) -> timezone:
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-offset if sign == "-" else offset) if offset else UTC
 
 
 def utc(moment: datetime | None) -> datetime | None:

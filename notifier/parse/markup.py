@@ -9,6 +9,7 @@ time and memory are what holds then (`notifier.confine`).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import unescape
 from itertools import accumulate
 from operator import sub
@@ -47,9 +48,10 @@ _RAW_TEXT = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script",
 
 # The common tag, read at the speed of the regular expression engine: too short for ATTRIBUTES_LIMIT of them.
 # Group 1 is what a tag begins with, "" for one that must be looked at more closely.
-_PLAIN_ATTRIBUTES = r"(?>(?:[^\"'>=]{1,20}|=[\"'](?:(?<=\")[^\"]*\"|(?<=')[^']*')|=){0,24})>"
+_VALUE = r"=(?:\"[^\"]*+\"|'[^']*+'|)"
+_PLAIN_ATTRIBUTES = rf"(?>(?:[^\"'>=]{{1,20}}+(?:{_VALUE})?|{_VALUE}){{0,24}})>"
 _PLAIN_TAG = re.compile(
-    rf"<(?:(!--|/?[A-Za-z][^\s/><]{{0,40}}(?=[\s/>]))"
+    rf"<(?:(/?[A-Za-z][^\s/><]{{0,40}}+(?=[\s/>])|!--)"
     rf"(?:(?<!pt|le|ea|--){_PLAIN_ATTRIBUTES}"  # none of the next five, and most tags
     rf"|(?<=<!--)(?!-?>).*?--!?>"
     rf"|(?<=<script){_PLAIN_ATTRIBUTES}.*?(?=</script)|(?<=<style){_PLAIN_ATTRIBUTES}.*?(?=</style)"
@@ -91,18 +93,26 @@ def _is_plain(text: str) -> bool:
     kinds = set(heads)
     if "" in kinds or sum(heads.count(kind) for kind in kinds if kind.lower() == "option") > OPTIONS_LIMIT:
         return False
-    foreign = 0
-    telling = {kind: kind.lower() for kind in kinds if kind.lstrip("/").lower() in _MATTERS_IN_FOREIGN}
-    for head in [telling[head] for head in heads if head in telling]:
-        if head.lstrip("/") in _FOREIGN:
-            foreign = max(0, foreign + (-1 if head[0] == "/" else 1))
-        elif foreign:
-            return False  # what is text elsewhere is markup there
+    if not _FOREIGN.isdisjoint([kind.lower() for kind in kinds]) and _has_raw_text_in_foreign(heads):
+        return False  # what is text elsewhere is markup there
     steps = _Steps()
     open_elements = list(accumulate(map(steps.__getitem__, heads), initial=0))
+    if max(open_elements) - min(open_elements) <= DEPTH_LIMIT:
+        return True  # as nearly always, and told at once
     fewest = accumulate(open_elements, min)
     most: int = max(map(sub, open_elements, fewest))
     return most <= DEPTH_LIMIT
+
+
+def _has_raw_text_in_foreign(heads: Sequence[str]) -> bool:
+    """Tell whether a script or style is within SVG or MathML."""
+    foreign = 0
+    for head in [head.lower() for head in heads if head.lstrip("/").lower() in _MATTERS_IN_FOREIGN]:
+        if head.lstrip("/") in _FOREIGN:
+            foreign = max(0, foreign + (-1 if head[0] == "/" else 1))
+        elif foreign:
+            return True
+    return False
 
 
 def _refuse_attacks(text: str) -> None:

@@ -61,12 +61,12 @@ def line(raw: object, limit: int) -> str:
     text = raw[: limit * _RAW_FACTOR]
     cut = len(raw) > len(text)
     if not cut:
-        plain = raw.strip().replace("\n", " ")
+        plain = raw.strip().replace("\n  ", " ").replace("\n", " ")  # arXiv wraps its lines like this
         printable = plain.isprintable()
         if not printable or "  " in plain:
             plain = " ".join(plain.split())
             printable = printable or plain.isprintable()
-        if printable and len(plain) <= limit and (plain.isascii() or _is_clean(plain)):
+        if printable and len(plain) <= limit and (plain.isascii() or is_clean(plain)):
             return plain  # as nearly all are
     text = _visible(text)
     if not text.isascii():
@@ -81,8 +81,10 @@ def line(raw: object, limit: int) -> str:
     return text
 
 
-def _is_clean(text: str) -> bool:
+def is_clean(text: str) -> bool:
     """Tell whether printable text holds nothing that is dropped, bounded or normalised."""
+    if text.isascii():
+        return True
     # ASCII's letters are composed with marks alone, of which none passes: the other letters tell.
     other = _beyond_ascii(text)
     return not _HIDDEN.search(other) and unicodedata.is_normalized("NFC", other)
@@ -114,7 +116,7 @@ def reading(raw: object, limit: int) -> tuple[str, str]:
     shown = readable(source)
     if shown is source:
         return source, ""
-    if len(shown) > limit or not shown.isprintable() or not (shown.isascii() or _is_clean(shown)):
+    if len(shown) > limit or not shown.isprintable() or not (shown.isascii() or is_clean(shown)):
         shown = line(shown, limit)
     text = shown or source  # all markup: the source is the only thing there is to read
     return text, source if source != text else ""
@@ -145,7 +147,7 @@ def names(raw: list[str]) -> tuple[str, ...]:
     """Clean a list of names, without empty ones, in the page's order, at most `AUTHORS_LIMIT`."""
     if len(raw) <= AUTHORS_LIMIT and max(map(len, raw), default=0) <= NAME_LIMIT:
         together = f"|{'|'.join(raw)}|"
-        if together.isprintable() and "  " not in together and (together.isascii() or _is_clean(together)):
+        if together.isprintable() and "  " not in together and is_clean(together):
             if "| " in together or " |" in together or "||" in together:
                 return tuple(filter(None, [one.strip(" ") for one in raw]))
             return tuple(raw)  # as nearly all are

@@ -13,15 +13,17 @@ from notifier.tex.accents import accented
 from notifier.tex.read import Reader
 from notifier.tex.repair import repaired, typography
 
-_SIGNS = ("\\", "$", "^", "{", "}", "~", "`", "_", "--")  # text without any of these has no markup
-
 
 def readable(source: str) -> str:
     """Turn TeX markup into readable Unicode; text without any is returned unchanged."""
-    for sign in _SIGNS:
-        if sign in source:
-            text = accented(source) if sign == "\\" and "$" not in source else None
-            if text is not None:
-                return text
-            return Reader(typography(repaired(source))).read()
-    return source
+    if not _has_markup(source):
+        return source
+    text = accented(source) if "\\" in source and "$" not in source else None
+    return Reader(typography(repaired(source))).read() if text is None else text
+
+
+def _has_markup(source: str) -> bool:
+    return (
+        "\\" in source or "$" in source or "{" in source or "^" in source or "_" in source
+        or "~" in source or "`" in source or "--" in source or "}" in source
+    )  # fmt: skip
