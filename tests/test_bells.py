@@ -54,6 +54,7 @@ async def test_f087_rings_during_a_step_are_one_ring_after_it() -> None:
         rung.bell.set()
     rung.go_on.release()
     assert await rung.began.get() == 2
+    assert not rung.bell.is_set(), "there would be a third"
     rung.go_on.release()
     await rung.end(task)
     assert rung.times == 2

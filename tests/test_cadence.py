@@ -29,6 +29,13 @@ def test_f084_the_25_hour_day_has_one_digest() -> None:
     assert days == [date(2026, 10, 24), date(2026, 10, 25), date(2026, 10, 26)]
 
 
+def test_f084_an_hour_that_comes_twice_means_the_first() -> None:
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # 02:30 in summer time; winter time has it an hour later
+    night = first - timedelta(hours=2), first + timedelta(hours=2)
+    assert dues(BERLIN, *night) == [first]
+    assert period(BERLIN, first) == "daily 2026-10-25"
+
+
 def test_f085_the_23_hour_day_has_one_digest() -> None:
     days = local_days(BERLIN, datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC))
     assert days == [date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 30)]
