@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from notifier.errors import StoreError
 from notifier.store import open_store
-from notifier.store.trouble import too_old
+from notifier.store.engine import Database
+from notifier.store.trouble import too_old, why_unusable
 from tests.servers.postgres import Cluster
 
 
@@ -156,6 +158,47 @@ async def test_a_url_that_cannot_be_read_is_refused_without_its_password(port: s
     pytest.importorskip("psycopg")
     words = await said_of(f"postgresql://notifier:secret@127.0.0.1:{port}/notifier")
     assert "secret" not in words
+
+
+@pytest.mark.parametrize("where", ["host/name", "host/na@me", "ho/st/name", "host?name=x"])
+async def test_a_password_with_a_bare_at_sign_is_refused_and_not_read_as_the_host(where: str) -> None:
+    words = await said_of(f"postgresql://notifier:one@two@{where}")
+    assert "in the password %40 for @" in words
+    assert "two" not in words
+    assert "two" not in await said_of(f"postgresql://notifier:one@two/three@{where}")
+
+
+def test_passwords_in_the_query_of_a_url_are_not_shown() -> None:
+    pytest.importorskip("psycopg")
+    place = Database("postgresql://host/name?user=u&password=one&sslpassword=two&passfile=/three").place
+    assert place == "postgresql://host/name?passfile=***&password=***&sslpassword=***&user=u"
+    assert Database("postgresql://u:one%40two@host/name").place == "postgresql://u:***@host/name"
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("FATAL:  the database system is starting up", "wait until"),
+        ("FATAL:  the database system is shutting down", "wait until"),
+        ("FATAL:  the database system is not yet accepting connections", "wait until"),
+        ("FATAL:  the database system is in recovery mode", "wait until"),
+        ('FATAL:  too many connections for role "x"', "ALTER ROLE ... CONNECTION LIMIT"),
+        ('FATAL:  too many connections for database "x"', "ALTER DATABASE ... CONNECTION LIMIT"),
+        ("FATAL:  sorry, too many clients already", "max_connections"),
+        ('FATAL:  role "x" is not permitted to log in', "ALTER ROLE ... LOGIN"),
+        ('FATAL:  permission denied for database "x"', "GRANT CONNECT"),
+        ('FATAL:  database "x" is not currently accepting connections', "ALLOW_CONNECTIONS"),
+        ("canceling statement due to statement timeout", "statement_timeout"),
+        ("canceling statement due to lock timeout", "lock_timeout"),
+        ("connection timeout expired", "no firewall"),
+    ],
+)
+def test_what_is_said_of_a_database_mends_what_is_wrong_with_it(said: str, remedy: str) -> None:
+    words = why_unusable("here", None, DBAPIError("", None, Exception(said)))
+    _, _, advice = words.partition("; ")
+    assert remedy in advice
+    assert "createdb" not in advice
+    assert "CREATE ROLE" not in advice
 
 
 @pytest.mark.parametrize(

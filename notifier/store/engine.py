@@ -25,6 +25,7 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from urllib.parse import quote_plus
 
 from sqlalchemy import (
     ARRAY,
@@ -45,7 +46,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,6 +65,8 @@ UNREADABLE = (
     "the URL of the database cannot be read: write postgresql://user:password@host:5432/name, and in the password "
     "%40 for @, %3A for :, %2F for / and %25 for %"
 )
+SECRET = ("password", "sslpassword", "passfile")  # what libpq takes from the query of a URL, and nobody is shown
+HIDDEN = "***"
 LONGEST_READ = 300.0  # seconds that one view of the database may be held
 TRIES = 4  # of a transaction that waits for another which waits for it
 _ALONE = select(
@@ -99,6 +102,8 @@ class Database:
             self.url = make_url(url)
         except (ArgumentError, ValueError):  # its words would show the password
             raise StoreError(UNREADABLE) from None
+        if not self.is_sqlite and _torn(url, self.url):
+            raise StoreError(UNREADABLE)
         self.path = Path(self.url.database) if self.url.database and self.is_sqlite else None
         self._engine = open_sqlite(self.url, self.path) if self.is_sqlite else open_postgresql(self.url)
         self._writer = asyncio.Lock()
@@ -200,8 +205,10 @@ class Database:
 
     @property
     def place(self) -> str:
-        """Where the database is, for people; a password in its URL is hidden."""
-        return str(self.path or self.url.render_as_string(hide_password=True))
+        """Where the database is, for people; the passwords in its URL are hidden."""
+        hidden = {name: HIDDEN for name in SECRET if name in self.url.query}
+        shown = self.url.update_query_dict(hidden).render_as_string(hide_password=True)
+        return str(self.path or shown.replace(quote_plus(HIDDEN), HIDDEN))
 
     @property
     def server_version(self) -> tuple[int, ...]:
@@ -258,6 +265,11 @@ class Database:
         if self._lock:
             self._lock.close()
             self._lock = None
+
+
+def _torn(written: str, url: URL) -> bool:
+    """Return whether a password with a bare "@" in it was cut there, so that its rest passes for the host or name."""
+    return "@" in (url.host or "") or (url.password is not None and written.count("@") > 1)
 
 
 def chunks(values: Sequence[T], size: int = PARAMETERS) -> Iterator[Sequence[T]]:

@@ -6,6 +6,7 @@ PostgreSQL's words are its own language's where it was told to speak one; then t
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -20,25 +21,31 @@ NO_TABLES = ("no such table", "42P01")  # the words of SQLite, the SQLSTATE of P
 UNDONE = ("40001", "40P01")  # SQLSTATE of a serialization failure and of a deadlock
 FORBIDDEN = "42501"  # SQLSTATE of a privilege that is missing
 DAMAGED = (11, 26)  # SQLite's result codes of a file that is damaged or no database
-# What PostgreSQL and its library say, and what mends it; the first that fits.
-REMEDIES = (
+# What PostgreSQL and its library say, and what mends it; the first that fits, so the special stand before the general.
+REMEDIES = tuple((re.compile(said), remedy) for said, remedy in (
     ("password authentication failed", "put the right password into `database`, or into ~/.pgpass"),
     ("no password supplied", "put the password into `database`, or into ~/.pgpass"),
-    ("pg_hba.conf", "let this role come from here, in the server's pg_hba.conf"),
-    ("role ", "make the role: CREATE ROLE ... LOGIN, or name another in `database`"),
-    ("database ", "make it: createdb, or name another in `database`"),
+    (r"pg_hba\.conf", "let this role come from here, in the server's pg_hba.conf"),
+    ("too many connections for role", "let the role have more: ALTER ROLE ... CONNECTION LIMIT"),
+    ("too many connections for database", "let the database have more: ALTER DATABASE ... CONNECTION LIMIT"),
+    ("too many|connection slots", "raise the server's max_connections, or put a PgBouncer before it"),
+    ("starting up|shutting down|not yet accepting|in recovery mode", "wait until the server is up"),
+    ("not currently accepting", "open it: ALTER DATABASE ... ALLOW_CONNECTIONS true, or name another in `database`"),
+    ("not permitted to log in", "let the role in: ALTER ROLE ... LOGIN, or name another in `database`"),
+    ("permission denied for database", "let this role in: GRANT CONNECT ON DATABASE ... TO it"),
+    ("permission denied", "give this role what it needs: ALTER DATABASE ... OWNER TO it"),
+    ("role .* does not exist", "make the role: CREATE ROLE ... LOGIN, or name another in `database`"),
+    ("database .* does not exist", "make it: createdb, or name another in `database`"),
+    ("statement timeout", "let it take longer: ALTER ROLE ... SET statement_timeout"),
+    ("lock timeout", "let it wait longer: ALTER ROLE ... SET lock_timeout"),
     ("certificate", "mend the server's certificate, or sslrootcert in `database`"),
     ("SSL", "let the server speak TLS, or change sslmode in `database`"),
-    ("failed to resolve host", "name the right host in `database`"),
-    ("too many", "raise the server's max_connections, or put a PgBouncer before it"),
-    ("connection slots", "raise the server's max_connections, or put a PgBouncer before it"),
-    ("starting up", "wait until the server is up"),
+    ("failed to resolve host|could not translate host name", "name the right host in `database`"),
     ("connection option", "leave it out of `database`"),
-    ("permission denied", "give this role what it needs: ALTER DATABASE ... OWNER TO it"),
     ("timeout", "see that the server is up, and that no firewall is between"),
     ("connection to server", "start the server, or name the right host and port in `database`"),
     ("connection", "see that the server is up"),
-)
+))  # fmt: skip
 
 
 def why_unwritable(trouble: DBAPIError) -> str:
@@ -70,7 +77,8 @@ def why_unusable(place: str, path: Path | None, trouble: DBAPIError) -> str:
     """Say what is wrong with a database that could not be used, and what mends that."""
     if path is None:
         said = " ".join(str(trouble.orig).partition("\nLINE ")[0].split())
-        remedy = next((remedy for words, remedy in REMEDIES if words in said.rpartition("FATAL:")[2]), "")
+        meant = said.rpartition("FATAL:")[2]
+        remedy = next((remedy for words, remedy in REMEDIES if words.search(meant)), "")
         return f"{place} cannot be used: {said}" + f"; {remedy}" * bool(remedy)
     if path.exists() and not path.is_file():
         return f"{path} is no file: set `database` to the name of one, such as {path / 'notifier.db'}"
