@@ -90,7 +90,7 @@ def unchanged(track: Track, now: datetime) -> Diff:
     """Judge a poll that was answered 304: the page is as it was."""
     if _overdue(track, now):
         return Diff((), Outcome.STALE, _nothing_since(track))
-    if track.was_stale and _is_dated_ahead(track.listed_on, track):
+    if track.stale_on == track.listed_on and _is_dated_ahead(track.listed_on, track):
         return Diff((), Outcome.STALE, f"dated {track.listed_on}, but all of it was shown before; not modified since")
     return Diff((), Outcome.WAITING, "not modified since the last poll")
 
@@ -247,6 +247,9 @@ def _judge(batch: Batch, merged: list[Met], changes: tuple[Change, ...], track: 
     if not batch.papers:
         return Outcome.QUIET, "the page says that there is nothing"
     if _is_dated_ahead(batch.listed_on, track):
+        revised = sum(change.kind is ChangeKind.REVISED for change in changes)
+        if revised:
+            return Outcome.FRESH, f"{read} read, 0 new, {revised} revised{notes}"
         return Outcome.STALE, f"dated {batch.listed_on}, but all of {read} were shown before{notes}"
     return Outcome.WAITING, f"{read} read, all seen before{notes}"
 

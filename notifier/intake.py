@@ -315,7 +315,7 @@ async def _track(listing: Listing, store: Store, state: ListingState | None, bat
         records_only=listing.first is First.RECORD and not (state and state.primed),
         listed_on=history.listed_on,
         fresh_on=history.fresh_on,
-        was_stale=state is not None and state.outcome is Outcome.STALE,
+        stale_on=history.stale_on,
         usual=history.usual,
         most_new=listing.most_new,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -129,6 +130,24 @@ async def test_g5_a_batch_dated_today_that_holds_only_what_was_shown_before_is_s
     assert poll.outcome is Outcome.FRESH
     (poll,), _ = await installation.run(minutes=60)
     assert poll.outcome is Outcome.WAITING
+
+
+async def test_g5_a_page_is_stale_after_a_poll_that_failed_too(installation: World, days: Days) -> None:
+    days.days["2026-03-10"] = day_page("2026-03-09", 1, 2).replace(b"2026-03-09T06", b"2026-03-10T06")
+    read, found = days.answer, []
+    for way in ("read", "fail", "unchanged", "unchanged"):
+
+        def answer(request: Request, way: str = way) -> Answer:
+            if way == "fail":
+                return Answer(status=500)
+            return replace(read(request), etag='"as-it-was"')
+
+        installation.pages.otherwise = answer
+        (poll,), _ = await installation.run(minutes=24 * 60 if way == "read" else 60)
+        found.append((poll.outcome, poll.reason.rpartition("; ")[2] == "not modified since"))
+    assert found == [
+        (Outcome.STALE, False), (Outcome.FAILED, False), (Outcome.STALE, True), (Outcome.STALE, False),
+    ]  # fmt: skip
 
 
 async def test_g5_a_batch_far_below_the_usual_for_its_weekday_is_flagged(installation: World, days: Days) -> None:

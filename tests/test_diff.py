@@ -43,6 +43,17 @@ def test_a_page_that_shows_what_we_know_is_waiting_and_changes_nothing() -> None
     assert (result.changes, result.outcome) == ((), Outcome.WAITING)
 
 
+def test_g5_a_later_day_that_brings_only_new_versions_is_fresh() -> None:
+    day, later = date(2026, 3, 2), date(2026, 3, 3)
+    shown = paper(1, announced_on=day)
+    track = Track(last_fresh_at=NOW, listed_on=day, fresh_on=day)
+    again = paper(1, announced_on=later, announce_type=AnnounceType.REPLACE)
+    result = diff(batch(again, listed_on=later), seen(shown), track, NOW)
+    assert [change.kind for change in result.changes] == [ChangeKind.REVISED]
+    assert (result.outcome, result.reason) == (Outcome.FRESH, "1 read, 0 new, 1 revised")
+    assert diff(batch(shown, listed_on=later), seen(shown), track, NOW).outcome is Outcome.STALE
+
+
 def test_an_empty_page_is_quiet() -> None:
     assert diff(batch(), NOTHING, Track(), NOW).outcome is Outcome.QUIET
 

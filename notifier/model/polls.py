@@ -68,8 +68,8 @@ class Track:
 
     `records_only` is true of a first poll that makes nothing news (G4). `listed_on` is the newest day that the page
     was ever dated, `fresh_on` that of a batch that brought something (a later day with old papers is a stale page),
-    `usual` the median number of papers of the last batches of this weekday; None where unknown.
-    `most_new` papers at once are believed to be new; None: as many as are likely.
+    `stale_on` that of a stale one, `usual` the median number of papers of the last batches of this weekday; None where
+    unknown. `most_new` papers at once are believed to be new; None: as many as are likely.
     """
 
     last_fresh_at: datetime | None = None
@@ -77,7 +77,7 @@ class Track:
     records_only: bool = False
     listed_on: date | None = None
     fresh_on: date | None = None
-    was_stale: bool = False  # the last poll
+    stale_on: date | None = None
     usual: int | None = None
     most_new: int | None = None
 

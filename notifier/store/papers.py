@@ -48,12 +48,13 @@ PAPERS_AT_ONCE = 100  # inserted by one statement: each row is held several time
 class History(NamedTuple):
     """What the polls of a listing showed, each None where there is none.
 
-    The newest day that it named, the newest that brought something, the median size of its last batches of a weekday,
-    and when it was first polled without failing.
+    The newest day that it named, the newest that brought something, the newest that was stale, the median size of its
+    last batches of a weekday, and when it was first polled without failing.
     """
 
     listed_on: date | None
     fresh_on: date | None
+    stale_on: date | None
     usual: int | None
     began: datetime | None
 
@@ -77,10 +78,10 @@ class Papers:
         table = schema.poll
         dated = table.c.listing == name, table.c.outcome != Outcome.FAILED
         async with self._database.read() as connection:
-            newest = await connection.scalar(select(func.max(table.c.listed_on)).where(*dated))
-            fresh = await connection.scalar(
-                select(func.max(table.c.listed_on)).where(*dated, table.c.outcome == Outcome.FRESH)
-            )
+            day = func.max(table.c.listed_on)
+            newest: date | None = await connection.scalar(select(day).where(*dated))
+            fresh = await connection.scalar(select(day).where(*dated, table.c.outcome == Outcome.FRESH))
+            stale = await connection.scalar(select(day).where(*dated, table.c.outcome == Outcome.STALE))
             began: datetime | None = await connection.scalar(select(func.min(table.c.polled_at)).where(*dated))
             sizes = await connection.execute(
                 select(table.c.listed_on, func.max(table.c.read))
@@ -90,7 +91,7 @@ class Papers:
                 .limit(DAYS_LOOKED_BACK)
             )
             usual = [size for day, size in sizes if day.weekday() == weekday and day != newest]
-        return History(newest, fresh, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None, began)
+        return History(newest, fresh, stale, int(median(usual)) if len(usual) >= FEWEST_WEEKS else None, began)
 
     async def gaps(self, name: str) -> list[date]:
         """Return the past days of a listing that are still to be read, oldest first."""
