@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import feedparser  # type: ignore[import-untyped]
 import httpx
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Engine, event, func, insert, select, update
 
 from notifier.model import Change, ChangeKind, Hits, Paper, PrivateFeed, SubscriptionId
 from notifier.store import schema
@@ -223,6 +224,32 @@ async def test_a_feed_that_was_a_thousand_things_is_still_shown(told: Visit) -> 
     assert len(ferries.terms) == 1_501
     assert ids(await told.client.get(told.path(ferries))) == before != []
     assert (await told.client.get(told.path(everything))).status_code == 200
+
+
+async def test_a_feed_costs_no_longer_statements_the_more_it_was(told: Visit) -> None:
+    _, ferries, _ = await told.private()
+    database, table, (term,) = told.site.running.store._database, schema.earlier, ferries.terms
+    said: list[tuple[str, int]] = []
+
+    def executed(_connection: Any, _cursor: Any, statement: str, given: Any, _context: Any, _many: bool) -> None:
+        said.append((statement, len(given)))
+
+    async def asked_with(more: int) -> set[tuple[str, int]]:
+        was = {"subscription_id": ferries.number, "subscriber_id": 1, "query_id": term.query_id, "label": "ferries"}
+        earlier = [was | {"versions": "cross", "began": 1_000 + poll, "until": 1_001 + poll} for poll in range(more)]
+        async with database.write() as connection:
+            await connection.execute(insert(table), earlier)
+        feeds = (await told.private())[:2]
+        said.clear()
+        event.listen(Engine, "before_cursor_execute", executed)
+        try:
+            for feed in feeds:
+                assert (await told.site.running.store.private_page(feed, None, 100))[0] > 0
+        finally:
+            event.remove(Engine, "before_cursor_execute", executed)
+        return set(said)
+
+    assert await asked_with(1) == await asked_with(3_000)
 
 
 async def test_a_feed_of_words_that_have_a_subscription_already_closes(told: Visit) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from notifier.model.names import QueryId
 from notifier.model.papers import Paper
 from notifier.model.polls import Coverage, StoredPaper
-from notifier.model.readers import Cadence, Marks, Versions
+from notifier.model.readers import Cadence, Marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +114,9 @@ class FeedPaper:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTerm:
-    """A query whose hits a private feed shows: those of polls after `began`, up to `until` (None: it still looks)."""
+    """A query whose hits a private feed shows: those of polls up to `until` (None: it still looks)."""
 
     query_id: QueryId
-    versions: Versions
-    began: int
     until: int | None = None
 
 

@@ -101,7 +101,6 @@ async def gather(stand: Newsstand, address: Address) -> Channel:
 
 async def gather_private(stand: Newsstand, address: Address, feed: PrivateFeed) -> Channel:
     """Return the channel of a private feed; a query that no longer parses marks nothing but loses no paper."""
-    queries = {number: parsed for number, (_, text) in feed.queries.items() if (parsed := _parsed(text))}
     labels = {number: label if text != "*" else "everything" for number, (label, text) in feed.queries.items()}
     one = feed.kind == "subscription"
     now = dict.fromkeys(labels[term.query_id] for term in feed.terms if term.until is None)
@@ -111,6 +110,8 @@ async def gather_private(stand: Newsstand, address: Address, feed: PrivateFeed) 
     count, found = await stand.store.private_page(feed, page, ITEMS)
     if page is not None and page * ITEMS >= count:
         raise NoSuchFeed(address.path)
+    hits = {number for each in found for number in each.queries} & feed.queries.keys()
+    queries = {number: parsed for number in hits if (parsed := _parsed(feed.queries[number][1]))}
     items = [_item(stand, each, queries, labels) for each in found]
     before, newest = max(0, count - ITEMS), page is None  # so many are on archive pages only
     return replace(

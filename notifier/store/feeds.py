@@ -10,43 +10,40 @@ ours is told from one that was: the latter is signed, and its seed is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial, reduce
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Column,
     ColumnElement,
     Row,
     Select,
     and_,
     bindparam,
-    case,
     exists,
-    false,
     func,
+    literal,
     or_,
     select,
     true,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, Grouping
 
 from notifier.errors import NoSuchFeed, RevokedFeed
-from notifier.model import FeedPaper, FeedTerm, PrivateFeed, QueryId, SubscriberId, Versions
+from notifier.model import FeedPaper, FeedTerm, PrivateFeed, QueryId, SubscriberId
 from notifier.store import schema
 from notifier.store.digests import WANTED
-from notifier.store.engine import chunks
 from notifier.store.rows import STORED_COLUMNS, to_stored
 from notifier.store.shards import settled_poll
 from notifier.store.subscribers import Subscribers
 
 BLOCK = 100  # paper ids of one archive page
 TRENDING_DAYS = timedelta(days=7)  # before the newest paper
-GROUP = 50  # terms of a feed that are looked for as one
+TERM = ("query_id", "versions", "began")
+FOREVER = 2**62  # a poll that never comes
 PURPOSE = "feed"
 
 _subscription, _earlier = schema.subscription, schema.earlier
@@ -185,20 +182,21 @@ class Feeds(Subscribers):
         Pages are counted from the oldest paper on, and None is the newest `size`. What comes later is later in this
         order, so that a page keeps its papers.
         """
-        hit, poll, wanted, came = schema.hit, schema.poll, _wanted(feed), _came(feed)
+        poll, shown = schema.poll, _shown_by(feed)
 
         async def read(connection: AsyncConnection) -> tuple[int, list[FeedPaper]]:
-            owed = _owed(wanted, came)
+            owed = select(shown.c.paper_id, shown.c.edition, func.min(shown.c.came).label("came"))
+            owed = owed.group_by(shown.c.paper_id, shown.c.edition)
             count = await connection.scalar(select(func.count()).select_from(owed.subquery())) or 0
             first = max(0, count - size) if page is None else page * size
-            chosen = owed.order_by("came", hit.c.paper_id, hit.c.edition).offset(first).limit(size).subquery()
+            chosen = owed.order_by("came", shown.c.paper_id, shown.c.edition).offset(first).limit(size).subquery()
+            by = select(shown.c.paper_id, shown.c.edition, shown.c.query_id).distinct().subquery()
             asked: Select[Any] = (
-                select(*STORED_COLUMNS, hit.c.edition, hit.c.query_id, poll.c.polled_at)
+                select(*STORED_COLUMNS, by.c.edition, by.c.query_id, poll.c.polled_at)
                 .join_from(chosen, schema.paper, schema.paper.c.id == chosen.c.paper_id)
-                .join(hit, (hit.c.paper_id == chosen.c.paper_id) & (hit.c.edition == chosen.c.edition))
+                .join(by, (by.c.paper_id == chosen.c.paper_id) & (by.c.edition == chosen.c.edition))
                 .join(poll, poll.c.id == chosen.c.came)
-                .where(wanted)
-                .order_by(chosen.c.came, chosen.c.paper_id, chosen.c.edition, hit.c.query_id)
+                .order_by(chosen.c.came, chosen.c.paper_id, chosen.c.edition, by.c.query_id)
             )
             found: dict[tuple[int, int], FeedPaper] = {}
             for row in await connection.execute(asked):
@@ -258,48 +256,38 @@ def _private(kind: str, number: int, name: str, seed: str, rows: Sequence[Row[An
         number=number,
         name=name,
         seed=seed,
-        terms=tuple(
-            FeedTerm(
-                query_id=QueryId(row.query_id), versions=Versions(row.versions), began=row.began,
-                until=getattr(row, "until", None),
-            )
-            for row in rows
-        ),
+        terms=tuple(FeedTerm(query_id=QueryId(row.query_id), until=getattr(row, "until", None)) for row in rows),
         queries={QueryId(row.query_id): (row.label, row.canonical) for row in rows},
-    )  # fmt: skip
+    )
 
 
-def _wanted(feed: PrivateFeed) -> ColumnElement[bool]:
-    """Return what is true of the hits that a private feed shows."""
-    kind = schema.hit.c.kind
-    news = [and_(_by(term, schema.hit.c.poll_id), kind.in_(WANTED[term.versions])) for term in feed.terms]
-    return _any([*news, *_as_cross_lists(feed)])
+def _shown_by(feed: PrivateFeed) -> CTE:
+    """Return the hits that a private feed shows: query_id, paper_id, edition, and the poll with which each `came`.
+
+    A cross-list that it showed stays where it was when it becomes a new paper; then a hit is there twice.
+    """
+    hit, term = schema.hit, _terms(feed)
+    picked = hit.c.query_id, hit.c.paper_id, hit.c.edition
+    kinds = [and_(term.c.versions == versions, hit.c.kind.in_(kinds)) for versions, kinds in WANTED.items()]
+    crossing = [versions for versions, kinds in WANTED.items() if "cross" in kinds]
+    news = _by(term, hit.c.poll_id, picked).where(or_(*kinds))
+    crosses = _by(term, hit.c.cross_poll_id, picked).where(term.c.versions.in_(crossing))
+    return news.union(crosses).cte("shown")
 
 
-def _came(feed: PrivateFeed) -> ColumnElement[int]:
-    """Return the poll with which a hit came into a private feed: a cross-list that it showed stays where it was."""
-    hit, crosses = schema.hit, _as_cross_lists(feed)
-    return case((_any(crosses), hit.c.cross_poll_id), else_=hit.c.poll_id) if crosses else hit.c.poll_id
+def _terms(feed: PrivateFeed) -> CTE:
+    """Return what a private feed looks for and looked for: the hits of a query, of the polls in (began, until].
+
+    They are read where they are: a feed may have been a thousand things.
+    """
+    of = _subscription.c.id if feed.kind == "subscription" else _subscription.c.subscriber_id
+    mine, forever = (_subscription.c.active & (of == feed.number)), literal(FOREVER, schema.Id).label("until")
+    now = select(*(_subscription.c[name] for name in TERM), forever).where(mine)
+    before = select(*(_earlier.c[name] for name in TERM), _earlier.c.until)
+    before = before.join(_subscription, _subscription.c.id == _earlier.c.subscription_id).where(mine)
+    return now.union(before).cte("term")
 
 
-def _as_cross_lists(feed: PrivateFeed) -> list[ColumnElement[bool]]:
-    """Return what is true of the hits that were shown when they were cross-lists, before they became new papers."""
-    return [_by(term, schema.hit.c.cross_poll_id) for term in feed.terms if "cross" in WANTED[term.versions]]
-
-
-def _by(term: FeedTerm, poll: Column[Any]) -> ColumnElement[bool]:
-    last = () if term.until is None else (poll <= term.until,)
-    return and_(schema.hit.c.query_id == term.query_id, poll > term.began, *last)
-
-
-def _any(terms: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Return whether one of these is true; in groups, as SQLite goes no more than a thousand ORs deep."""
-    groups = [Grouping(or_(false(), *some)) for some in chunks(terms, GROUP)]  # `or_` of them would undo it
-    either: Callable[..., ColumnElement[bool]] = partial(BinaryExpression, operator=operators.or_)
-    return reduce(either, groups) if groups else false()
-
-
-def _owed(wanted: ColumnElement[bool], came: ColumnElement[int]) -> Select[Any]:
-    """Return what selects papers by their hits: paper_id, edition, and the poll with which each `came`."""
-    hit, first = schema.hit, func.min(came).label("came")
-    return select(hit.c.paper_id, hit.c.edition, first).where(wanted).group_by(hit.c.paper_id, hit.c.edition)
+def _by(term: CTE, poll: Column[Any], picked: Sequence[Column[Any]]) -> Select[Any]:
+    its = (schema.hit.c.query_id == term.c.query_id) & (poll > term.c.began) & (poll <= term.c.until)
+    return select(*picked, poll.label("came")).select_from(term).join(schema.hit, its)
