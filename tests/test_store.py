@@ -32,12 +32,14 @@ from notifier.model import (
     QueryId,
     Reply,
     Seen,
+    SubscriberId,
     Track,
     Validators,
     Verdict,
     Wish,
 )
 from notifier.store import Store, open_store, schema
+from notifier.store.digests import _at_once, _by_clock
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate
 from notifier.store.schema import metadata
@@ -536,3 +538,15 @@ async def test_what_waits_is_found_by_its_domain_and_not_by_looking_at_all_of_it
         plan = "\n".join(str(row[-1]) for row in rows)
     assert "ix_message_state_next_attempt_at" not in plan, plan
     assert not store._database.is_sqlite or plan.count("INDEX ix_message_waiting") == 3, plan
+
+
+async def test_who_is_due_is_found_without_looking_at_everybody(tmp_path: Path) -> None:
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    async with open_store(f"sqlite:///{tmp_path}/papers.db") as store, store._database.read() as connection:
+        for asked in (*_by_clock(now), _at_once(now, SubscriberId(600), 2)):
+            dialect = connection.engine.dialect
+            spelt = asked.limit(500).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {spelt}")
+            plan = "\n".join(str(row[-1]) for row in rows)
+            assert "USE TEMP B-TREE FOR ORDER BY" not in plan, plan
+            assert "next_due_at" in plan or "subscriber_id>?" in plan, plan

@@ -265,33 +265,41 @@ async def _chosen(
 ) -> tuple[list[int], SubscriberId | None]:
     """Return up to `limit` subscribers who are due, and where to go on: None when nobody is.
 
-    First those by a clock, longest overdue first: queueing moves their due time, so the next call finds the next ones.
-    Then immediate readers in the order of their numbers: whatever becomes of one, the next call goes on behind it.
+    First those by a clock, cadence by cadence, longest overdue first: queueing moves their due time, so the next call
+    finds the next ones. Then immediate readers in the order of their numbers: whatever becomes of one, the next call
+    goes on behind it.
     """
-    table, subscriber = schema.subscription, schema.subscriber
-    confirmed = and_(table.c.active, subscriber.c.state == SubscriberState.CONFIRMED)
-    overdue = [and_(table.c.cadence.in_(list(cadence.LONGEST_WAIT)), table.c.next_due_at <= now), *_impossible(now)]
-    for when in overdue:
-        rows = await connection.execute(
-            select(table.c.subscriber_id)
-            .join(subscriber)
-            .where(confirmed, when)
-            .order_by(table.c.next_due_at)
-            .limit(limit)
-        )
+    for asked in _by_clock(now):
+        rows = await connection.execute(asked.limit(limit))
         chosen = list(dict.fromkeys(rows.scalars()))
         if chosen:
             return chosen, after
-    rows = await connection.execute(
-        select(table.c.subscriber_id)
-        .join(subscriber)
-        .where(confirmed, table.c.subscriber_id > after, _immediate(now, newest))
-        .distinct()
-        .order_by(table.c.subscriber_id)
-        .limit(limit)
-    )
+    rows = await connection.execute(_at_once(now, after, newest).limit(limit))
     chosen = list(rows.scalars())
     return chosen, SubscriberId(chosen[-1]) if chosen else None
+
+
+def _by_clock(now: datetime) -> list[Select[int]]:
+    """Return who is due by a clock; each statement walks along an index, however many are due at the full hour."""
+    table = schema.subscription
+    overdue = [and_(table.c.cadence == each, table.c.next_due_at <= now) for each in cadence.LONGEST_WAIT]
+    return [_confirmed(when).order_by(table.c.next_due_at) for when in overdue + _impossible(now)]
+
+
+def _at_once(now: datetime, after: SubscriberId, newest: int) -> Select[int]:
+    """Return the immediate readers behind `after` who are due; it walks along an index too."""
+    table = schema.subscription
+    return (
+        _confirmed(and_(table.c.subscriber_id > after, _immediate(now, newest)))
+        .distinct()
+        .order_by(table.c.subscriber_id)
+    )
+
+
+def _confirmed(when: ColumnElement[bool]) -> Select[int]:
+    table, subscriber = schema.subscription, schema.subscriber
+    confirmed = and_(table.c.active, subscriber.c.state == SubscriberState.CONFIRMED)
+    return select(table.c.subscriber_id).join(subscriber).where(confirmed, when)
 
 
 async def _due(connection: AsyncConnection, now: datetime, chosen: Sequence[int], newest: int) -> list[Group]:

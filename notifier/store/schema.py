@@ -276,6 +276,7 @@ subscription = Table(
     Column("feed_name", String(40), nullable=False, unique=True, default=feed_seed),  # what readers know its feed by
     UniqueConstraint("subscriber_id", "query_id"),
     Index("ix_subscription_due", "cadence", "active", "next_due_at"),
+    Index("ix_subscription_reader", "cadence", "active", "subscriber_id"),  # immediate readers, some after others
     Index("ix_subscription_query_id", "query_id"),
     sqlite_autoincrement=True,
 )

@@ -272,6 +272,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_subscription_due", "subscription", ["cadence", "active", "next_due_at"], unique=False)
+    op.create_index("ix_subscription_reader", "subscription", ["cadence", "active", "subscriber_id"], unique=False)
     op.create_index("ix_subscription_query_id", "subscription", ["query_id"], unique=False)
 
     op.create_table(
