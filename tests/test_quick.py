@@ -7,9 +7,12 @@ import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from notifier.courtesy import Courtesy
+from notifier.daemon.door import Door
 from notifier.web import patience
 from notifier.web.patience import HEADERS_WITHIN, SLOWEST, Patient
 from notifier.web.pieces import HIGH_WATER, PIECE
@@ -191,3 +194,117 @@ async def test_an_answer_in_pieces_is_whole_whichever_way_it_goes(ready: Visit) 
         assert [answer[2] == body for answer in answers] == [True] * len(sent)
     last = await raw(ready.site, request("Connection: close"))
     assert last.endswith(b"\r\n\r\n" + body)
+
+
+@asynccontextmanager
+async def small_window(told: Visit, sent: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Send this with a small window for the answer, of which some is still left when the block begins."""
+    before = set(told.site.server.server_state.connections)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    port = int(told.site.url.rpartition(":")[2])
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
+    writer.write(sent)
+    while not any(  # noqa: ASYNC110 - nothing tells when an answer is stuck
+        each.transport.get_write_buffer_size() for each in told.site.server.server_state.connections - before
+    ):
+        await asyncio.sleep(0.01)
+    yield reader, writer
+    writer.close()
+
+
+LAST = {
+    "short way": request("Connection: close"),
+    "long way": request("Connection: close", LONG),
+    "HTTP/1.0": b"GET /feeds/all.atom HTTP/1.0\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("way", LAST)
+@pytest.mark.parametrize("more", [b"\r\n", request(), request(LONG), b"\x00"], ids=["line", "request", "long", "junk"])
+async def test_what_is_said_after_the_last_request_is_not_heard_and_cuts_nothing_off(
+    ready: Visit, way: str, more: bytes
+) -> None:
+    body, state = grow(ready, 5_000_000), ready.site.server.server_state
+    counted = state.total_requests
+    async with small_window(ready, LAST[way]) as (reader, writer):
+        mine = list(state.connections)
+        writer.write(more)
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 30)
+    assert answer.endswith(b"\r\n\r\n" + body)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+    assert state.total_requests == counted + 1
+    assert all(each.transport.is_closing() for each in mine)
+
+
+@pytest.mark.parametrize("sent", [[request()], [request(LONG)], [request(LONG), request(LONG)], [*LAST.values()][:1]])
+async def test_who_has_no_more_to_say_gets_the_whole_answer(ready: Visit, sent: list[bytes]) -> None:
+    body = grow(ready, 5_000_000)
+    async with small_window(ready, b"".join(sent)) as (reader, writer):
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 30)
+    assert answer.count(b"HTTP/1.1 200 OK") == len(sent)
+    assert answer.count(body) == len(sent)
+    assert answer.endswith(body)
+
+
+@pytest.mark.parametrize("target", ["/healthz", "/feeds/all.atom", "/feeds/search.atom?q=harbour"])
+async def test_who_has_no_more_to_say_is_answered_though_the_answer_must_be_made_first(
+    ready: Visit, target: str
+) -> None:
+    port = int(ready.site.url.rpartition(":")[2])
+    for sent, answers in (request(LONG, target=target), 1), (2 * request(LONG, target=target), 2), (b"", 0):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        writer.write_eof()
+        got = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        assert got.count(b"HTTP/1.1 200 OK") == answers, target
+
+
+async def test_who_leaves_in_the_middle_of_a_request_is_not_waited_for(ready: Visit) -> None:
+    port = int(ready.site.url.rpartition(":")[2])
+    for sent in (b"GET /heal", request("Content-Length: 10", method="POST", target="/subscribe") + b"q=har"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        writer.write_eof()
+        assert b" 200 " not in await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+    while ready.site.server.server_state.tasks:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_behind_a_unix_socket_nobody_is_hung_up_on_for_what_the_kernel_adds(ready: Visit, tmp_path: Path) -> None:
+    """Linux counts its own buffers, and not the bytes, as what waits in a socket of that kind."""
+    body, loop, place = grow(ready, 1_000), asyncio.get_running_loop(), str(tmp_path / "web")
+    listening, reader = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    listening.bind(place)
+    door = Door(listening, ready.site.server._protocol, Courtesy())
+    connections = ready.site.server.server_state.connections
+    before = set(connections)
+    reader.setblocking(False)
+    await loop.sock_connect(reader, place)
+    await loop.sock_sendall(reader, request())
+    while not any(each.transport.written for each in connections - before):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    (mine,) = connections - before
+    for _ in range(3):
+        assert mine.transport.untaken <= mine.transport.written
+        mine._expire()
+        assert not mine.transport.is_closing()
+    assert (await loop.sock_recv(reader, 65_536)).endswith(b"\r\n\r\n" + body)
+    reader.close()
+    door.close()
+    await door.wait_closed()
+
+
+async def test_nobody_is_hung_up_on_at_the_first_look(ready: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the kernel says: there is nothing yet to compare it with."""
+    grow(ready, 5_000_000)
+    async with slow_readers(ready, 1) as (_readers, (here,)):
+        monkeypatch.setattr(type(here.transport), "_in_kernel", lambda _: 10_000_000)
+        here._expire()
+        assert not here.transport.is_closing()

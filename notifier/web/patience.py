@@ -4,6 +4,9 @@ uvicorn waits for ever for the first byte and for the end of the headers. Here b
 bytes trickle in; a body has BODY_WITHIN (`limits`). A client that takes its answer at less than SLOWEST is hung up on
 too, by what its machine acknowledged. Idle connections cost a file descriptor for that long, no more, and slow ones a
 piece of their answer (`pieces`).
+
+A client that has said its last word, and shuts its side, still gets all that it asked for. What it says after a request
+that was to be the last is read and dropped: were it left unread, the kernel would take back the end of the answer.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Patient(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     _since = 0.0  # when the wait for a request began, by the clock of the loop
     _busy = False  # whether a request is being answered
+    _ended = False  # whether the client said that it says no more
     _untaken = 0  # bytes of answers that the client had not taken when that was last looked at ..
     _written = 0  # .. and all that were written until then
     transport: Pieces  # type: ignore[assignment]
@@ -36,12 +40,22 @@ class Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take some bytes: the wait goes on until they are a request."""
-        super().data_received(data)
-        self._watch()
+        if not self.transport.is_closing():
+            super().data_received(data)
+            self._watch()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Close when all that was asked for is answered: who says no more may still listen."""
+        self._ended = True
+        if not self._is_answering() or self.cycle.more_body:
+            self.transport.close()
+        return True  # asyncio would close now, without what is left
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        if self._ended and not self._is_answering():
+            self.transport.close()
         self._watch()
 
     def pause_writing(self) -> None:
@@ -64,10 +78,13 @@ class Patient(H11Protocol):
         self._unset_keepalive_if_required()
         self._since = self.loop.time()
 
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
     def _watch(self) -> None:
         """Begin to wait for a request when the last one is answered; more bytes of one do not start it anew."""
-        cycle: Any = self.cycle
-        busy = cycle is not None and not cycle.response_complete
+        busy = self._is_answering()
         if busy != self._busy:
             self._busy, self._since = busy, self.loop.time()
         if self._deadline is None and not self.transport.is_closing():
@@ -78,7 +95,7 @@ class Patient(H11Protocol):
         """Hang up on who sends no request, and on who takes an answer too slowly."""
         left = self._since + HEADERS_WITHIN - self.loop.time()
         untaken, written = self.transport.untaken, self.transport.written
-        taken = self._untaken + written - self._written - untaken
+        taken = max(0, self._untaken + written - self._written - untaken)  # at the first look nothing is too little
         slow = taken < min(self._untaken, SLOWEST * HEADERS_WITHIN)
         self._untaken, self._written = untaken, written
         if slow:

@@ -20,6 +20,7 @@ from typing import Any
 PIECE = 32 * 1024  # bytes
 HIGH_WATER = 32 * 1024  # bytes that wait in the buffer of a connection before it gets no more pieces
 UNSENT = 64 * 1024  # bytes that the kernel holds for a client beyond what is on its way (TCP_NOTSENT_LOWAT)
+INTERNET = (socket.AF_INET, socket.AF_INET6)  # of a UNIX socket the kernel counts its own buffers, not the bytes
 
 
 class Pieces:
@@ -63,7 +64,7 @@ class Pieces:
             self._transport.close()
 
     def close(self) -> None:
-        """Close the connection when all is written."""
+        """Close the connection when all is written; what the client says until then is for its owner to drop."""
         self._closing = True
         if not self._left:
             self._transport.close()
@@ -93,13 +94,14 @@ class Pieces:
 
     def _in_kernel(self) -> int:
         with contextlib.suppress(OSError, AttributeError):  # closed, or no such system call
-            descriptor = self._transport.get_extra_info("socket").fileno()
-            waiting: int = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, b"\0" * 4))[0]
-            return waiting
+            connection = self._transport.get_extra_info("socket")
+            if connection.family in INTERNET:
+                waiting: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+                return waiting
         return 0
 
 
 def bound_kernel(listening: socket.socket) -> None:
     """Let the kernel take no more than UNSENT bytes that it cannot send yet, for the connections of a socket."""
-    if hasattr(socket, "TCP_NOTSENT_LOWAT") and listening.family in (socket.AF_INET, socket.AF_INET6):
+    if hasattr(socket, "TCP_NOTSENT_LOWAT") and listening.family in INTERNET:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
