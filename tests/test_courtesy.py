@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections import Counter
 
+import httpx
 import pytest
 
 from notifier.courtesy import ADVANCE, HURRY, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
 from notifier.daemon.door import ADMITTED, BESIDE_MAIL, IN_HURRY, Door
 from notifier.errors import Busy
+from notifier.publish.shelf import QUEUE
 from tests.visit import FORMATS, READER, Visit, titles
 
 
@@ -190,6 +193,39 @@ async def test_feeds_that_are_not_ready_are_made_while_mail_is_being_sent(told: 
         answers = await asyncio.gather(*(told.client.get(path) for path in paths))
     assert [answer.status_code for answer in answers] == [200] * len(paths)
     assert all(titles(answer) for answer in answers)
+
+
+async def test_a_program_waits_for_its_turn_once(told: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [f"/feeds/search.atom?q=harbour{place}" for place in range(5)]
+    paths += [told.path(feed) for feed in await told.private(READER)]
+    turns, turn = 0, Courtesy.turn
+
+    async def counted(courtesy: Courtesy) -> None:
+        nonlocal turns
+        turns += 1
+        await turn(courtesy)
+
+    monkeypatch.setattr(Courtesy, "turn", counted)
+    with told.site.running.courtesy.first():
+        answers = await asyncio.gather(*(told.client.get(path) for path in paths))
+    assert [answer.status_code for answer in answers] == [200] * len(paths)
+    assert turns == len(paths)
+
+
+async def test_people_have_a_line_of_their_own_for_what_is_not_ready(told: Visit) -> None:
+    shelf = told.site.running.shelf
+    limits = httpx.Limits(max_connections=2 * QUEUE)
+    async with httpx.AsyncClient(base_url=told.site.url, limits=limits, timeout=60) as programs:
+        async with shelf._loading:  # so that no search is found
+            paths = [f"/feeds/search.atom?q=harbour{place}" for place in range(QUEUE + 3)]
+            asked = [asyncio.create_task(programs.get(path)) for path in paths]
+            refused = [await each for each in itertools.islice(asyncio.as_completed(asked), 3)]
+            page = {"sec-fetch-dest": "document"}
+            pages = [await told.client.get(path, headers=page) for path in ("/feeds/all.atom", "/feeds/trending.rss")]
+        answers = await asyncio.gather(*asked)
+    assert [answer.status_code for answer in refused] == [503] * 3
+    assert [answer.status_code for answer in pages] == [200] * 2
+    assert Counter(answer.status_code for answer in answers) == {200: QUEUE, 503: 3}
 
 
 async def test_people_and_monitors_do_not_wait_for_the_mail_to_be_sent(told: Visit) -> None:

@@ -2,11 +2,12 @@
 
 A copy is good as long as no poll was recorded since it was made; which poll is the newest is looked up once in
 LOOK_AGAIN at most. After a new poll the papers are gathered again, and only if they differ is the feed rendered anew,
-in a thread, when mail that is being sent leaves time for it (`courtesy`). Copies of public feeds stay; the others are
-dropped, least recently asked for first, beyond MOST_BYTES.
+in a thread; what that takes is charged to those who give way to mail (`courtesy`). Copies of public feeds stay; the
+others are dropped, least recently asked for first, beyond MOST_BYTES.
 
 A search is bounded: the newest SEARCHED papers, the limits of the query language, and RENDERING renderings at a time,
-with at most QUEUE requests that wait for one (Busy beyond). Raises NoSuchFeed, RevokedFeed, QueryError, CostlyQuery.
+with at most QUEUE requests that wait for one (Busy beyond); programs and people have a line each. Raises NoSuchFeed,
+RevokedFeed, QueryError, CostlyQuery.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,8 +85,7 @@ class Shelf:
         self._copies: OrderedDict[Key, Copy] = OrderedDict()
         self._bytes = 0
         self._making: dict[Key, asyncio.Task[Copy]] = {}
-        self._rendering = asyncio.Semaphore(RENDERING)
-        self._waiting = 0
+        self._programs, self._people = _Line(), _Line()
         self._corpus: _Searched | None = None
         self._loading = asyncio.Lock()
 
@@ -130,7 +130,11 @@ class Shelf:
         self._write_again = self._clock() + WRITE_AGAIN
 
     async def copy(self, address: Address, format: FeedFormat) -> Copy:
-        """Return a copy of a feed that is up to date; of a public one the copy that is ready."""
+        """Return a copy of a feed that is up to date, for a program; of a public one the copy that is ready.
+
+        Whoever calls it while mail is being sent has waited for its turn (`courtesy`): a second wait here, in the same
+        line, would keep one of the few places to render in.
+        """
         ready = self.public.get(f"{address.path}.{format}") if address.page is None and not address.query else None
         if ready:
             return ready
@@ -149,7 +153,7 @@ class Shelf:
     async def channel(self, address: Address) -> Channel:
         """Return what a feed holds, for a page that shows it."""
         owner = await self._owner(address)
-        async with self._turn(gives_way=False):
+        async with self._people.place():
             return await self._gather(address, owner, await self._newest_poll())
 
     async def _owner(self, address: Address) -> PrivateFeed | None:
@@ -169,7 +173,7 @@ class Shelf:
 
     async def _make(self, key: Key, owner: PrivateFeed | None, poll: int, kept: Copy | None) -> Copy:
         address, format = key
-        async with self._turn(gives_way=True):
+        async with self._programs.place():
             channel = await self._gather(address, owner, poll)
             made = await _made(channel, address, format, poll, kept, self.courtesy.aside)
         copy = replace(made, owner=owner)
@@ -196,20 +200,6 @@ class Shelf:
                 self._corpus = _Searched(poll, papers, corpus)
             return self._corpus
 
-    @asynccontextmanager
-    async def _turn(self, *, gives_way: bool) -> AsyncIterator[None]:
-        """Wait for a turn to render; raises Busy when too many wait already. What `gives_way` waits for mail too."""
-        if self._waiting >= QUEUE:
-            raise Busy("too many feeds are being made")
-        self._waiting += 1
-        try:
-            async with self._rendering:
-                if gives_way:
-                    await self.courtesy.turn()
-                yield
-        finally:
-            self._waiting -= 1
-
     def _keep(self, key: Key, copy: Copy) -> None:
         old = self._copies.pop(key, None)
         self._copies[key] = copy
@@ -217,6 +207,26 @@ class Shelf:
         while self._bytes > MOST_BYTES:
             _, dropped = self._copies.popitem(last=False)
             self._bytes -= _size(dropped)
+
+
+@dataclass(slots=True)
+class _Line:
+    """Those who wait for a rendering, and those who have one."""
+
+    _waiting: int = 0
+    _rendering: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RENDERING))
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place to render in; raises Busy when too many wait already."""
+        if self._waiting >= QUEUE:
+            raise Busy("too many feeds are being made")
+        self._waiting += 1
+        try:
+            async with self._rendering:
+                yield
+        finally:
+            self._waiting -= 1
 
 
 @dataclass(frozen=True, slots=True)
