@@ -11,6 +11,7 @@ from notifier.model import Change, ChangeKind, Diff, Outcome, Paper, PaperId, Po
 from notifier.store import Store, open_store
 from notifier.store.archive import Sought
 from notifier.store.papers import Papers
+from tests.servers.postgres import Cluster
 
 pytestmark = pytest.mark.both_databases
 
@@ -84,3 +85,17 @@ async def test_a_paper_that_changes_is_found_by_what_it_says_now(database: str) 
             [],
             [1],
         )
+
+
+async def test_words_of_every_script_are_found_where_the_locale_of_postgresql_knows_ascii_alone(
+    request: pytest.FixtureRequest,
+) -> None:
+    if request.config.getoption("--sqlite-only"):
+        pytest.skip("of PostgreSQL alone")
+    server: Cluster = request.getfixturevalue("postgres")
+    server._execute("CREATE DATABASE ascii_alone ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
+    async with open_store(server.url("ascii_alone")) as store:
+        told = paper(4, "Поезда: Москва, Łódź", "A fictional abstract on ÜBERS.", "Ελλάδα Άλφα")
+        await record(store, Change(ChangeKind.NEW, told, ("made-up:4",)))
+        for words in ("москва", "МОСКВА", "Łódź", "łodz", "übers", "Άλφα", "поезд"):
+            assert await found(store, words) == [4], words

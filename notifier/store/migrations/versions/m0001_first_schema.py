@@ -436,7 +436,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", name=op.f("pk_worker")),
         sqlite_with_rowid=False,
     )
-    for statement in SEARCH_SQLITE if op.get_bind().dialect.name == "sqlite" else SEARCH_POSTGRESQL:
+    connection = op.get_bind()
+    if connection.dialect.name == "sqlite":
+        statements: tuple[str, ...] = SEARCH_SQLITE
+    else:  # in the locale C only ASCII has letters: the words are cut and made small by the rules of another
+        known = set(connection.scalars(sa.text("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)")))
+        rules = next((f'COLLATE "{each}" ' for each in LETTERS if each in known), "")
+        statements = tuple(statement.replace("{rules}", rules) for statement in SEARCH_POSTGRESQL)
+    for statement in statements:
         op.execute(sa.text(statement))
 
 
@@ -457,13 +464,14 @@ SEARCH_SQLITE = (
     "WHEN old.title <> new.title OR old.abstract <> new.abstract OR old.authors <> new.authors "
     f"BEGIN {_FORGET}; {_NOTE}; END",
 )
+LETTERS = ("und-x-icu", "pg_c_utf8", "C.utf8", "C.UTF-8")  # collations that know every letter, the first that is there
 SEARCH_POSTGRESQL = (
     "CREATE FUNCTION paper_words(title text, abstract text, authors json) RETURNS tsvector "
-    "LANGUAGE sql IMMUTABLE COST 10000 AS $$ SELECT to_tsvector('simple'\\:\\:regconfig, regexp_replace("
+    "LANGUAGE sql IMMUTABLE COST 10000 AS $$ SELECT to_tsvector('simple'\\:\\:regconfig, lower(regexp_replace("
     "normalize(regexp_replace(normalize("  # marks go from Latin letters, as SQLite's tokenizer has it
     "title || ' ' || abstract || ' ' || "
     "coalesce((SELECT string_agg(value, ' ') FROM json_array_elements_text(authors)), ''), "
-    "NFD), '([A-Za-z])[\\u0300-\\u036f]+', '\\1', 'g'), NFC), "
-    "'[^[\\:alnum\\:]]+', ' ', 'g')) $$",
+    "NFD), '([A-Za-z])[\\u0300-\\u036f]+', '\\1', 'g'), NFC) {rules}, "
+    "'[^[\\:alnum\\:]]+', ' ', 'g'))) $$",
     "CREATE INDEX ix_paper_words ON paper USING gin (paper_words(title, abstract, authors))",
 )
