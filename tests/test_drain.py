@@ -52,6 +52,19 @@ async def queue(installation: World, readers: list[str]) -> None:
         await queue_digests(running.store, running.desk.head, running.clock())
 
 
+class Plain:
+    """A relay of one place that keeps nothing; a test says what it answers."""
+
+    places, largest = 1, 0
+
+    def withdraw(self, envelope: Envelope) -> None: ...
+
+    async def narrow(self, places: int) -> None: ...
+
+    async def close(self) -> None:
+        return
+
+
 async def test_everybody_is_sent_one_message_over_several_places(installation: World) -> None:
     async with post() as server:
         installation.relay = f"smtp://127.0.0.1:{server.port}"
@@ -90,9 +103,7 @@ async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_an
     monkeypatch.setattr(drain, "CLAIM", 2)
     stop, offered = asyncio.Event(), 0
 
-    class OnePlace:
-        places, largest = 1, 0
-
+    class OnePlace(Plain):
         async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             nonlocal offered
             offered += 1
@@ -100,13 +111,6 @@ async def test_p19_a_stop_while_the_next_messages_are_composed_ends_the_drain_an
                 stop.set()
             await in_doubt()
             return Reply(Verdict.SENT, 250, "ok")
-
-        def withdraw(self, envelope: Envelope) -> None: ...
-
-        async def narrow(self, places: int) -> None: ...
-
-        async def close(self) -> None:
-            return
 
     await queue(installation, READERS)
     async with installation.opened() as running:
@@ -146,8 +150,8 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
     marked = asyncio.Event()
     beside: asyncio.Future[asyncio.Task[None]] = asyncio.get_running_loop().create_future()
 
-    class TwoPlaces:
-        places, largest = 2, 0
+    class TwoPlaces(Plain):
+        places = 2
 
         async def offer(self, envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             offered.append(envelope.recipient)
@@ -162,13 +166,6 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
                 marked.set()
                 await asyncio.wait([await beside])
             return Reply(Verdict.SENT, 250, "ok")
-
-        def withdraw(self, envelope: Envelope) -> None: ...
-
-        async def narrow(self, places: int) -> None: ...
-
-        async def close(self) -> None:
-            return
 
     await queue(installation, READERS[:6])
     async with installation.opened() as running:
@@ -427,9 +424,7 @@ async def test_p19_a_drain_that_is_cut_off_while_a_message_is_marked_leaves_none
     """Whatever the database has done by then: as long as the relay was not free to write the final dot."""
     free = False
 
-    class Cutting:
-        places, largest = 1, 0
-
+    class Cutting(Plain):
         async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             nonlocal free
             cutting = asyncio.create_task(cut())
@@ -437,13 +432,6 @@ async def test_p19_a_drain_that_is_cut_off_while_a_message_is_marked_leaves_none
             free = True
             await cutting
             return Reply(Verdict.SENT, 250, "ok")
-
-        def withdraw(self, envelope: Envelope) -> None: ...
-
-        async def narrow(self, places: int) -> None: ...
-
-        async def close(self) -> None:
-            return
 
     async def cut() -> None:
         for _ in range(turns):
@@ -489,9 +477,7 @@ async def test_what_stands_in_line_at_a_slow_relay_stays_ours(
     monkeypatch.setattr(drain, "RENEWAL", 0.001)
     asked: list[tuple[int, int]] = []
 
-    class Slow:
-        places, largest = 1, 0
-
+    class Slow(Plain):
         async def offer(self, _envelope: Envelope, in_doubt: InDoubt, _following: Following = nothing) -> Reply:
             installation.now += timedelta(minutes=15)
             claimed = schema.message.c.state == OutboxState.CLAIMED
@@ -503,13 +489,6 @@ async def test_what_stands_in_line_at_a_slow_relay_stays_ours(
             await in_doubt()
             asked.append(await running.store.free_lapsed(installation.now, resend=True))
             return Reply(Verdict.SENT, 250, "ok")
-
-        def withdraw(self, envelope: Envelope) -> None: ...
-
-        async def narrow(self, places: int) -> None: ...
-
-        async def close(self) -> None:
-            return
 
     await queue(installation, READERS)
     async with installation.opened() as running:

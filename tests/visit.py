@@ -102,17 +102,22 @@ async def visit(world: World) -> AsyncIterator[Visit]:
         yield Visit(world, site, client)
 
 
-@pytest.fixture
-async def told(installation: World) -> AsyncIterator[Visit]:
-    """A site whose one listing has brought two papers; one reader follows ferries and harbours, one everything."""
+async def two_batches(installation: World) -> None:
+    """Let the one listing be read on two days: the papers of the second are new."""
     installation.listing("daily")
     installation.pages.put("/daily", text_page(*OLD))
-    await installation.subscribe(READER, "ferries")
-    await installation.subscribe(READER, "harbours", cadence=Cadence.FEED)
-    await installation.subscribe(OTHER, "*")
     await installation.run()
     installation.pages.put("/daily", text_page(*NEW, *OLD))
     await installation.run()
+
+
+@pytest.fixture
+async def told(installation: World) -> AsyncIterator[Visit]:
+    """A site whose one listing has brought two papers; one reader follows ferries and harbours, one everything."""
+    await installation.subscribe(READER, "ferries")
+    await installation.subscribe(READER, "harbours", cadence=Cadence.FEED)
+    await installation.subscribe(OTHER, "*")
+    await two_batches(installation)
     async with visit(installation) as visitor:
         yield visitor
 
@@ -120,13 +125,9 @@ async def told(installation: World) -> AsyncIterator[Visit]:
 @pytest.fixture
 async def mailed(installation: World) -> AsyncIterator[Visit]:
     """A site that has sent two readers a digest: one of everything, one of what is about ferries."""
-    installation.listing("daily")
-    installation.pages.put("/daily", text_page(*OLD))
     await installation.subscribe(READER, "*")
     await installation.subscribe(OTHER, "ferries")
-    await installation.run()
-    installation.pages.put("/daily", text_page(*NEW, *OLD))
-    await installation.run()
+    await two_batches(installation)
     async with visit(installation) as visitor:
         yield visitor
 
