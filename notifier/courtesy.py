@@ -20,9 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 from notifier.errors import Busy
 
 SHARE = 0.05  # of the time of one processor, for what gives way
-ADVANCE = (
-    0.001  # seconds of a processor that are charged when a turn begins; what it takes beyond is charged as it goes
-)
+ADVANCE = 0.001  # seconds of a processor that are charged when a turn begins; what is beyond is charged as it goes
 MOST_DEBT = 2.0  # seconds until the next turn at most, whatever the last one took
 MOST_WAITING = 500
 HURRY = 5.0  # seconds at the start of a mail run, in which most installations have sent all of it
