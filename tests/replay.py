@@ -19,20 +19,27 @@ import html
 import json
 import os
 import re
+import sqlite3
 import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from notifier import pipeline
 from notifier.config import load
 from notifier.daemon import opened
 from notifier.daemon.steps import steps
 
+if TYPE_CHECKING:
+    from tests.world import World  # not in the process whose memory is measured
+
 API, JSON_FEED, ARXIV = "api/daily_papers", "daily.json", "cs.CV.rss"
 API_HOUR, ARXIV_HOUR = time(8, 17, tzinfo=UTC), time(4, 0, tzinfo=UTC)  # when a day was captured; when it is published
+
+EVERYTHING = "everything@example.org"  # the reader of all there is
 
 ROUND, MANY = 3, 100  # polls; new papers, which are sent at once: the daemon sends within seconds of every poll
 
@@ -98,6 +105,24 @@ def arxiv_days(captures: Path) -> Iterator[Snapshot]:
             texts[name] = html.unescape(f"{title} {about}")
         at = datetime.combine(date.fromisoformat(path.name[6:16]), ARXIV_HOUR)
         yield Snapshot(at, ARXIV, content, texts, kinds)
+
+
+def delivered(database: Path, column: str, reader: str = "%") -> list[tuple[str, int]]:
+    """Return a column of every paper in a sent message (to a reader), and in how many it was."""
+    with sqlite3.connect(database) as connection:
+        return connection.execute(
+            f"SELECT {column}, count(*) FROM delivery d JOIN paper p ON p.id = d.paper_id "
+            "JOIN subscriber s ON s.id = d.subscriber_id AND s.email LIKE ? "
+            f"JOIN message m ON m.id = d.message_id AND m.state = 'sent' GROUP BY {column}",
+            (reader,),
+        ).fetchall()
+
+
+def once_each(installation: World, reader: str) -> set[str]:
+    """Return the arXiv ids that a reader was sent, and make sure that each was sent once."""
+    sent = delivered(installation.folder / "notifier.db", "p.arxiv_id", reader)
+    assert {count for _, count in sent} <= {1}
+    return {paper for paper, _ in sent}
 
 
 async def replay(config: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from notifier.errors import PageError
 from notifier.model import Batch
 from notifier.parse import parse
-from tests.test_parse import ABSTRACT, api_page, listing_page, page, seconds, text_page
+from tests.listings import ABSTRACT, api_page, listing_page, page, seconds, text_page
 
 # --- hostile pages --------------------------------------------------------------------------------------------------
 

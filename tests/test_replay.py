@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import sqlite3
-import subprocess
-import sys
 import time as clocks
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,7 +15,19 @@ import pytest
 from notifier import pipeline
 from notifier.daemon import once
 from notifier.model import OutboxState, Outcome, Poll, Versions
-from tests.replay import API, ARXIV, JSON_FEED, Snapshot, api_days, arxiv_days, json_feeds, packed
+from tests.replay import (
+    API,
+    ARXIV,
+    EVERYTHING,
+    JSON_FEED,
+    Snapshot,
+    api_days,
+    arxiv_days,
+    delivered,
+    json_feeds,
+    once_each,
+    packed,
+)
 from tests.servers.http import Answer, Request
 from tests.world import World
 
@@ -74,24 +82,6 @@ async def test_each_reader_gets_exactly_the_papers_that_hold_the_words(
     assert sum(int(mail["Subject"].split()[0]) for mail in installation.mails(reader)) == len(wanted)
 
 
-def delivered(database: Path, column: str, reader: str = "%") -> list[tuple[str, int]]:
-    """Return a column of every paper in a sent message (to a reader), and in how many it was."""
-    with sqlite3.connect(database) as connection:
-        return connection.execute(
-            f"SELECT {column}, count(*) FROM delivery d JOIN paper p ON p.id = d.paper_id "
-            "JOIN subscriber s ON s.id = d.subscriber_id AND s.email LIKE ? "
-            f"JOIN message m ON m.id = d.message_id AND m.state = 'sent' GROUP BY {column}",
-            (reader,),
-        ).fetchall()
-
-
-def once_each(installation: World, reader: str) -> set[str]:
-    """Return the arXiv ids that a reader was sent, and make sure that each was sent once."""
-    sent = delivered(installation.folder / "notifier.db", "p.arxiv_id", reader)
-    assert {count for _, count in sent} <= {1}
-    return {paper for paper, _ in sent}
-
-
 def hf_days(captures: Path) -> Iterator[tuple[date, bytes]]:
     """Every captured day of the Daily Papers API, in order."""
     for name, content in packed(captures / "captures/hf-daily-api/2024-05-27_to_2026-05-29.tar.xz"):
@@ -143,7 +133,7 @@ async def test_g1_g2_every_paper_of_two_years_is_owed_exactly_once(installation:
 
 # --- three listings of the same weeks, together -----------------------------------------------------------------------
 
-EVERYTHING, CROSS, WORDS = "everything@example.org", "cross@example.org", "words@example.org"
+CROSS, WORDS = "cross@example.org", "words@example.org"
 
 
 class DailyPapersApi:
@@ -281,133 +271,3 @@ async def test_g2_a_paper_that_daily_papers_showed_twice_six_days_apart_is_owed_
         await installation.run()
     assert len(days) == 6
     assert twice in once_each(installation, EVERYTHING)
-
-
-# --- sources in trouble -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["latest", "greatest", "trending"])
-@pytest.mark.parametrize("etag", ['"one"', None], ids=["answered 304", "read each time"])
-async def test_g5_a_source_that_died_is_quiet_for_four_days_and_then_stale(
-    installation: World, captures: Path, kind: str, etag: str | None
-) -> None:
-    """The feeds of Papers with Code, valid and empty from 2025-07-24 on, for ever."""
-    files = sorted((captures / "captures/paperswithcode-rss").glob(f"*_{kind}.xml"))
-    pages = [(datetime.strptime(f.name[:17], "%Y-%m-%dT%H%M%S").replace(tzinfo=UTC), f.read_bytes()) for f in files]
-    installation.listing("pwc", "feed")
-    said = []
-    async with installation.opened() as running:
-        for installation.now, content in pages:
-            installation.pages.put("/pwc", content, etag=f'"{installation.now}"')
-            (poll,), _ = await once(running)
-            said.append(poll.outcome)
-        assert said == [Outcome.FRESH, Outcome.FRESH, Outcome.QUIET]
-        installation.pages.put("/pwc", pages[-1][1], etag=etag)
-        afterwards = []
-        for _ in range(8):
-            installation.now += timedelta(days=1)
-            (poll,), _ = await once(running)
-            afterwards.append(poll)
-    alive = [poll.outcome in (Outcome.QUIET, Outcome.WAITING) for poll in afterwards]
-    assert alive == [True] * 3 + [False] * 5
-    assert {poll.outcome for poll in afterwards[3:]} == {Outcome.STALE}
-    assert "nothing unseen since 2025-07-24 09:27 UTC" in afterwards[3].reason
-
-
-async def test_g5_a_feed_that_holds_only_a_notice_failed_and_one_that_begins_to_fill_did_not(
-    installation: World, captures: Path
-) -> None:
-    """The degenerate snapshots of the JSON Feed: a notice in place of papers, or the first one or two of the day."""
-    installation.listing("daily.json", "feed", first="owe")
-    await installation.subscribe(EVERYTHING, "*")
-    said: dict[str, tuple[Outcome, bool]] = {}
-    expected: set[str] = set()
-    async with installation.opened() as running:
-        for path in sorted((captures / "captures/hf-jsonfeed/degenerate").glob("*.json")):
-            content = path.read_text()
-            names = set(re.findall(r'"id": "https://huggingface.co/papers/([^"]+)"', content))
-            expected |= names
-            installation.now = datetime.strptime(path.name[:17], "%Y-%m-%dT%H%M%S").replace(tzinfo=UTC)
-            installation.pages.put("/daily.json", content)
-            (poll,), _ = await once(running)
-            said[path.name] = (poll.outcome, bool(names))
-    failed = [name for name, (outcome, _) in said.items() if outcome is Outcome.FAILED]
-    assert len(failed) == 8
-    assert failed == [name for name, (_, has_papers) in said.items() if not has_papers]
-    assert once_each(installation, EVERYTHING) == expected
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-# MiB of the program's own process: 150 MB. Some 85 are there once its libraries are imported and the database is open.
-MEMORY_LIMIT = 143
-
-# Which format reads which folder of captures; a page that is none of the format's own fails, and that is part of it.
-FOLDERS = {
-    "hf-daily-api": "hf-daily",
-    "hf-papers-html": "hf-daily",
-    "hf-jsonfeed": "feed",
-    "hf-rss": "feed",
-    "arxiv-html": "arxiv-list",
-    "arxiv-feeds": "arxiv-feed",
-    "arxiv-api": "arxiv-api",
-    "arxiv-mail": "arxiv-mail",
-    "oai-pmh": "oai-pmh",
-    "biorxiv": "biorxiv",
-    "paperswithcode-rss": "feed",
-    "feeds": "feed",
-}
-
-
-def everything(captures: Path) -> Iterator[tuple[str, bytes]]:
-    """Every captured page with the folder that it is from, one at a time in memory."""
-    for folder in FOLDERS:
-        for path in sorted((captures / "captures" / folder).rglob("*")):
-            if path.name.endswith(".tar.xz"):
-                for _, content in packed(path):
-                    yield folder, content
-            elif path.is_file() and path.suffix != ".md":
-                yield folder, path.read_bytes()
-    for path in sorted((captures / "listings").glob("daily-papers-*.txt")):
-        yield "listings", path.read_bytes()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-async def test_the_memory_of_a_process_that_reads_every_capture_is_bounded(installation: World, captures: Path) -> None:
-    """The program alone in a process; the pages are served from here, so that none is counted that it does not hold."""
-    for folder, format in FOLDERS.items():
-        installation.listing(folder, format, first="owe")
-    installation.listing("listings", first="owe")
-    await installation.subscribe(EVERYTHING, "*")
-    assert installation.config
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.replay", str(installation.folder / "config.toml"),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdin and process.stdout
-    pages = size = news = 0
-    outcomes: dict[str, int] = {}
-    peaks: dict[str, int] = {}  # after the last page of each folder
-    started = clocks.perf_counter()
-    try:
-        for folder, content in everything(captures):
-            installation.now += timedelta(minutes=30)
-            installation.pages.put(f"/{folder}", content)
-            process.stdin.write(f"{folder}\t{installation.now.isoformat()}\n".encode())
-            outcome, new, peak = (await process.stdout.readline()).decode().split("\t")
-            peaks[folder] = int(peak)
-            pages, size, news = pages + 1, size + len(content), news + int(new)
-            outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        process.stdin.close()
-        _, own, parser = (await process.stdout.readline()).decode().split("\t")
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    took = clocks.perf_counter() - started
-    print(f"\n{pages} pages, {size / 1e6:.0f} MB, {news} new papers in {took:.0f} s: {outcomes}")
-    print(f"peak resident memory: program {own} MiB, parser {int(parser)} MiB; after each folder: {peaks}")
-    assert news > 10_000
-    assert int(own) < MEMORY_LIMIT
