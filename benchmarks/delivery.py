@@ -29,90 +29,33 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import make_msgid
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from jinja2 import Environment
 from sqlalchemy import insert, select
 
+from benchmarks.owed import ABSTRACT, CONNECTIONS, NOW, PAPERS, address, fill, open_desk, title
 from notifier import log
 from notifier.compose import compose
-from notifier.deliver import Relay, relay
-from notifier.digest import Letterhead, digest
+from notifier.deliver import Relay
+from notifier.digest import digest
 from notifier.drain import Desk, drain_outbox
-from notifier.fragments import Fragments
 from notifier.model import Cadence, Envelope, OutboxId, Paper, QueryId, QueuedMessage, Reply
 from notifier.pipeline import queue_digests
-from notifier.store import Store, open_store, schema
+from notifier.store import open_store, schema
 from notifier.store.engine import execute_rows
-from notifier.templates import Templates
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-SINCE = "2026-03-01 00:00:00.000000"
-PAPERS, QUERIES, DOMAINS = 20, 50, 400  # ten papers in each message: 40 kB
-CONNECTIONS = 20
 LIMIT = 300  # MB that a service may have while a million digests pass through it
-ABSTRACT = "This fictional abstract says again and again that it is about nothing in particular. " * 14
 PAGE = """<html><body>{% for paper in papers %}<h2>{{ paper.title }}</h2><p>{{ paper.abstract }}</p>{% endfor %}
 <p>Sent to {{ reader }}</p></body></html>"""
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
-
-
-async def fill(store: Store, readers: int) -> None:
-    """Put papers, queries and readers into an empty database: every reader is owed half of the papers."""
-    poll = {"listing": "daily", "polled_at": NOW, "outcome": "fresh", "reason": "", "day_text": ""}
-    paper = {
-        "poll_id": 2, "news_poll_id": 2, "counted": True, "seen_at": NOW, "changed_at": NOW, "source": "test",
-        "title_tex": "", "abstract": ABSTRACT, "abstract_tex": "", "authors": ["A. Author", "B. Writer"],
-        "categories": ["cs.CL"], "withdrawn": False,
-    }  # fmt: skip
-    async with store._database.write() as connection:
-        await connection.execute(insert(schema.poll), [poll | {"read": PAPERS, "new": PAPERS}] * 2)
-        await connection.execute(
-            insert(schema.paper),
-            [
-                paper
-                | {"guid": f"urn:{n}", "source_key": str(n), "title": title(n), "url": f"https://papers.example/{n}"}
-                for n in range(PAPERS)
-            ],
-        )
-        await connection.execute(insert(schema.query), [{"canonical": f"graph OR word{n}"} for n in range(QUERIES)])
-        hits = [(q + 1, p + 1) for q in range(QUERIES) for p in range(PAPERS) if (q + p) % 2]
-        await connection.execute(
-            insert(schema.hit),
-            [{"query_id": q, "paper_id": p, "edition": 0, "kind": "new", "poll_id": 2} for q, p in hits],
-        )
-        for start in range(0, readers, 20_000):
-            some = range(start, min(readers, start + 20_000))
-            await execute_rows(
-                connection, insert(schema.subscriber),
-                ("email", "state", "since", "token", "bounce_score", "health", "feed"),
-                [(address(n), "confirmed", SINCE, f"{n:040x}", 0.0, "", f"f{n:039x}") for n in some],
-            )  # fmt: skip
-            columns = (
-                "subscriber_id", "query_id", "label", "cadence", "at", "weekday", "timezone", "versions", "quiet",
-                "began", "cursor", "active", "origin", "feed", "feed_name",
-            )  # fmt: skip
-            rest = ("graph", "immediate", "08:00:00.000000", 0, "UTC", "new", "nothing", 1, 1, 1, "cli")
-            await execute_rows(
-                connection,
-                insert(schema.subscription),
-                columns,
-                [(n + 1, n % QUERIES + 1, *rest, f"s{n:039x}", f"n{n:039x}") for n in some],
-            )
-
-
-def title(number: int) -> str:
-    return f"A Fictional Paper on Graph Reasoning, Number {number}"
-
-
-def address(number: int) -> str:
-    return f"reader{number}@domain{number % DOMAINS}.example"
 
 
 def rendered(number: int, page: object) -> EmailMessage:
@@ -136,19 +79,10 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
     """
     stop = asyncio.Event()
     log.setup(level=40)
-    async with open_store(f"sqlite:///{folder}/bench.db") as store:
+    async with open_store(f"sqlite:///{folder}/bench.db") as store, open_desk(store, port) as desk:
         await fill(store, messages)
-        head = Letterhead(
-            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
-        )
-        sending = relay(f"smtp://127.0.0.1:{port}", connections=CONNECTIONS)
-        templates = Templates()
-        desk = Desk(
-            store=store, relay=sending, templates=templates, fragments=Fragments(templates), head=head,
-            owner="bench:1", resend=True, clock=lambda: NOW,
-        )  # fmt: skip
         began = time.perf_counter()
-        await queue_digests(store, head, NOW)
+        await queue_digests(store, desk.head, NOW)
         queued = time.perf_counter()
         if ready:
             content = rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes(policy=SMTP)
@@ -158,16 +92,15 @@ async def notifier(messages: int, port: int, folder: Path, *, ready: bool = Fals
                 await execute_rows(connection, insert(schema.content), columns, [(number, content) for number in ids])
         warm(desk)
         started, computed = time.perf_counter(), time.process_time()
-        sent = 0
+        sent, sending = 0, desk
         if first:
-            desk = replace(desk, relay=Counted(sending, first, stop))
+            sending = replace(desk, relay=Counted(desk.relay, first, stop))
         while True:
-            drained = await drain_outbox(desk, stop)
+            drained = await drain_outbox(sending, stop)
             sent += sum(drained.states.values())
             if not drained.more:
                 break
         ended, computed = time.perf_counter(), time.process_time() - computed
-        await sending.close()
         assert sent >= (first or messages), drained
     return {"queue": queued - began, "seconds": ended - started, "cpu": computed}
 

@@ -22,7 +22,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -30,56 +29,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sqlalchemy import insert, select, text
 
-from benchmarks.delivery import ABSTRACT, CONNECTIONS, PAPERS, QUERIES, address, sink, title
+from benchmarks.delivery import sink
+from benchmarks.owed import CONNECTIONS, NOW, QUERIES, fill, letterhead, open_desk
 from notifier import log
-from notifier.deliver import relay
-from notifier.digest import Letterhead
-from notifier.drain import Desk, drain_outbox
-from notifier.fragments import Fragments
+from notifier.drain import drain_outbox
 from notifier.intake import Queries, match_shard
 from notifier.model import Change, ChangeKind, Paper, PaperId, PollId, QueryId
 from notifier.pipeline import queue_digests
-from notifier.store import Store, open_store, schema
+from notifier.store import open_store, schema
 from notifier.store.jobs import BATCH, Call
 from notifier.store.shards import SHARD, Shard
-from notifier.templates import Templates
 from tests.servers.postgres import Cluster, cluster
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "shared_buffers": "256MB"}
 COUNTED = """SELECT xact_commit, wal_sync FROM pg_stat_database, pg_stat_wal WHERE datname = current_database()"""
 SETTLED = 3.0  # seconds that a worker takes at most from its first sign of life until it asks for jobs
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-async def fill(store: Store, readers: int, papers: int = PAPERS) -> None:
-    """Put papers, queries and readers into an empty database: every reader is owed half of the papers."""
-    poll = {"listing": "daily", "polled_at": NOW, "outcome": "fresh", "reason": "", "day_text": "", "read": 0, "new": 0}
-    paper = {
-        "poll_id": 2, "news_poll_id": 2, "counted": True, "seen_at": NOW, "changed_at": NOW, "source": "test",
-        "title_tex": "", "abstract": ABSTRACT, "abstract_tex": "", "authors": ["A. Author", "B. Writer"],
-        "categories": ["cs.CL"], "withdrawn": False,
-    }  # fmt: skip
-    async with store._database.write() as connection:
-        await connection.execute(insert(schema.poll), [poll] * 2)
-        for n in range(papers):
-            own = {"guid": f"urn:{n}", "source_key": str(n), "title": title(n), "url": f"https://papers.example/{n}"}
-            await connection.execute(insert(schema.paper), paper | own)
-        await connection.execute(insert(schema.query), [{"canonical": f"graph OR word{n}"} for n in range(QUERIES)])
-        hits = [(q + 1, p + 1) for q in range(QUERIES) for p in range(PAPERS) if (q + p) % 2]
-        rows = [{"query_id": q, "paper_id": p, "edition": 0, "kind": "new", "poll_id": 2} for q, p in hits]
-        await connection.execute(insert(schema.hit), rows)
-        people = {"state": "confirmed", "since": NOW, "bounce_score": 0.0, "health": ""}
-        mine = {
-            "label": "graph", "cadence": "immediate", "at": NOW.time(), "weekday": 0, "timezone": "UTC",
-            "versions": "new", "quiet": "nothing", "began": 1, "cursor": 1, "active": True, "origin": "cli",
-        }  # fmt: skip
-        for start in range(0, readers, 5_000):
-            some = range(start, min(readers, start + 5_000))
-            new = [people | {"email": address(n), "token": f"{n:040x}", "feed": f"f{n:039x}"} for n in some]
-            await connection.execute(insert(schema.subscriber), new)
-            new = [mine | {"subscriber_id": n + 1, "query_id": n % QUERIES + 1, "feed": f"s{n:039x}"} for n in some]
-            await connection.execute(insert(schema.subscription), new)
 
 
 # --- claim to settle --------------------------------------------------------------------------------------------------
@@ -107,23 +72,14 @@ async def path(url: str, messages: int, port: int, postgres: Cluster | None = No
     def marked() -> tuple[float, float, float]:
         return time.perf_counter(), time.process_time(), spent([], postgres).postgres if postgres else 0.0
 
-    async with open_store(url) as store:
+    async with open_store(url) as store, open_desk(store, port) as desk:
         await fill(store, messages)
-        head = Letterhead(
-            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
-        )
-        sending, templates = relay(f"smtp://127.0.0.1:{port}", connections=CONNECTIONS), Templates()
-        desk = Desk(
-            store=store, relay=sending, templates=templates, fragments=Fragments(templates), head=head,
-            owner="bench:1", resend=True, clock=lambda: NOW,
-        )  # fmt: skip
         began = marked()
-        await queue_digests(store, head, NOW)
+        await queue_digests(store, desk.head, NOW)
         queued, sent = marked(), 0
         while sent < messages:
             sent += sum((await drain_outbox(desk, most=BATCH)).states.values())
         ended = marked()
-        await sending.close()
     queueing, draining = (
         [then - before for before, then in zip(*pair, strict=True)] for pair in ((began, queued), (queued, ended))
     )
@@ -235,10 +191,7 @@ async def _queued(url: str, messages: int) -> None:
     """Fill a database and queue everything; nothing leaves yet."""
     async with open_store(url) as store:
         await fill(store, messages)
-        head = Letterhead(
-            base_url="https://papers.example.org", sender=("Papers", "papers@example.org"), link=store.link
-        )
-        await queue_digests(store, head, NOW)
+        await queue_digests(store, letterhead(store), NOW)
         async with store._database.write() as connection:
             await connection.execute(insert(schema.setting).values(key="hold", value="until every worker is up"))
 
