@@ -12,7 +12,7 @@ cross-list is listed as "(replaced)" like any other, so it is read as a replacem
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
@@ -23,7 +23,7 @@ from notifier.identity import arxiv_id
 from notifier.model import AnnounceType, Batch, Page, Paper
 from notifier.parse.charset import decode
 from notifier.parse.dates import day_first
-from notifier.parse.entries import BadEntry, Entries
+from notifier.parse.entries import ENTRIES_LIMIT, BadEntry, Entries
 from notifier.parse.markup import text_of, tree, what_it_is
 from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, NOTE_LIMIT, TITLE_LIMIT, line, link, names, reading
 from notifier.parse.urls import query_number, with_query
@@ -32,7 +32,12 @@ FORMAT = "arxiv-list"
 SITE = "https://arxiv.org"
 HEADINGS = re.compile(r"(?:Showing new listings for|Catchup results for .{0,120} on)\s+(.{6,40})$")
 
-_FIELDS = ".list-title, .list-authors, .list-comments, .list-journal-ref, .list-subjects, p.mathjax"
+_ENTRY = "dl#articles > dd"
+_MEANT = (
+    "dl#articles, dl#articles > h3, dl#articles > dt, dl#articles > dt a[title='Abstract'], dl#articles > dd, "
+    f"{_ENTRY} .list-title, {_ENTRY} .list-authors, {_ENTRY} .list-authors a, {_ENTRY} .list-comments, "
+    f"{_ENTRY} .list-journal-ref, {_ENTRY} .list-subjects, {_ENTRY} .list-subjects .primary-subject, {_ENTRY} p.mathjax"
+)
 _SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
 _TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
 _CATEGORY = re.compile(r"\(([A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z-]+)?)\)\s*$")
@@ -57,25 +62,41 @@ class _Section:
     total: int | None = None
 
 
+@dataclass(slots=True)
+class _Entry:
+    """One `dt` with its links to the abstract, and, `whole` with its `dd`, the first field of each class in that."""
+
+    term: LexborNode
+    section: _Section
+    whole: bool = False
+    abstracts: list[LexborNode] = field(default_factory=list)
+    shown: dict[str, LexborNode] = field(default_factory=dict)
+    people: list[LexborNode] = field(default_factory=list)
+
+
 def arxiv_list(page: Page) -> Batch:
     """Read an arXiv listing page."""
     decoded = decode(page)
     root = tree(decoded.text).css_first("#dlpage")
     if root is None:
         raise PageError(f"no #dlpage; found {what_it_is(decoded.text)}")
-    lists = root.css("dl#articles")
+    sections, found = _entries(root)
     headings = (HEADINGS.search(line(text_of(node), 300)) for node in root.css("h1, h3"))
-    day_text = next((found[1] for found in headings if found), "")
-    if not day_text and not lists:
+    day_text = next((heading[1] for heading in headings if heading), "")
+    if not day_text and not sections:
         raise PageError("no listing heading and no dl#articles in #dlpage: the layout has changed")
     listed_on = day_first(day_text)
     entries = Entries(decoded.oddities)
-    sections = [_read_section(node, listed_on, entries) for node in lists]
+    for entry in found:
+        try:
+            entries.add(_paper(entry, listed_on))
+        except BadEntry as bad:
+            entries.skip(bad)
     if not entries.papers and "No updates" not in text_of(root):
         raise PageError("no entry can be read, and the page does not say that it has no updates")
     shown = [section.shown for section in sections if section.shown is not None]
-    found = _TOTAL.search(text_of(root))
-    total = max(sum(section.total or 0 for section in sections), _number(found[1]) if found else 0)
+    stated = _TOTAL.search(text_of(root.css_first(".paging"))) or _TOTAL.search(text_of(root))
+    total = max(sum(section.total or 0 for section in sections), _number(stated[1]) if stated else 0)
     truncated = bool(shown) and total > sum(shown)
     return entries.batch(
         listed_on=listed_on or max((section.day for section in sections if section.day), default=None),
@@ -97,25 +118,39 @@ def _next(url: str, shown: int, total: int) -> str | None:
     return with_query(url, {"skip": skipped, "show": query_number(url, "show", shown)}) if skipped < total else None
 
 
-def _read_section(node: LexborNode, listed_on: date | None, entries: Entries) -> _Section:
-    """Read the heading and the dt/dd pairs of one `dl`."""
-    section, term = _Section(), None
-    for child in node.iter(include_text=False):
-        if child.tag == "h3":
-            section = _section(line(text_of(child), 200))
-        elif child.tag == "dt":
-            if term is not None:
-                entries.skip("an entry without details")
-            term = child
-        elif child.tag == "dd" and term is not None:
-            try:
-                entries.add(_paper(term, child, section, listed_on))
-            except BadEntry as bad:
-                entries.skip(bad)
-            term = None
-    if term is not None:
-        entries.skip("an entry without details")
-    return section
+def _entries(root: LexborNode) -> tuple[list[_Section], list[_Entry]]:
+    """Find the sections and their entries by one search, which finds in page order, for all that means something."""
+    sections: list[_Section] = []
+    found: list[_Entry] = []
+    entry: _Entry | None = None
+    links: list[LexborNode] = []  # where the next ones belong
+    for node in root.css(_MEANT):
+        tag = node.tag
+        if tag == "a":
+            links.append(node)
+        elif tag == "dt":
+            entry = _Entry(node, sections[-1])
+            found.append(entry)
+            links = entry.abstracts
+            if len(found) > 2 * ENTRIES_LIMIT:  # before each costs more than its tag
+                raise PageError(f"more than {2 * ENTRIES_LIMIT} entries")
+        elif tag == "dl":
+            sections.append(_Section())
+            entry = None
+        elif tag == "h3":
+            sections[-1] = _section(line(text_of(node), 200))
+        elif tag == "dd":
+            entry = found[-1] if entry and not entry.whole else None
+            links = []
+            if entry:
+                entry.section, entry.whole = sections[-1], True
+        elif entry and entry.whole:
+            links = []
+            for name in (node.attributes.get("class") or "").split():
+                if name not in entry.shown and (name != "mathjax" or tag == "p"):  # else it is a title, marked so too
+                    entry.shown[name] = node
+                    links = entry.people if name == "list-authors" else links
+    return sections, found
 
 
 def _section(heading: str) -> _Section:
@@ -133,21 +168,22 @@ def _number(digits: str) -> int:
     return int(digits.replace(",", "") or 0)
 
 
-def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: date | None) -> Paper:
-    """Read one dt/dd pair; raises `BadEntry` without an arXiv id."""
-    anchor = term.css_first('a[title="Abstract"]') or term.css_first('a[href*="/abs/"]')
+def _paper(entry: _Entry, listed_on: date | None) -> Paper:
+    """Read one entry; raises `BadEntry` without an arXiv id, or without details."""
+    if not entry.whole:
+        raise BadEntry("an entry without details")
+    section, shown = entry.section, entry.shown
+    anchor = entry.abstracts[0] if entry.abstracts else entry.term.css_first('a[href*="/abs/"]')
     href = (anchor.attributes.get("href") or "") if anchor else ""
     found = arxiv_id(href[:200])
     if not found:
-        raise BadEntry(f"an entry without arXiv id ({line(text_of(term), 40)})")
+        raise BadEntry(f"an entry without arXiv id ({line(text_of(entry.term), 40)})")
     key, version = found
-    shown = _fields(details)
     title, title_tex = reading(_said(shown.get("list-title"), "Title:"), TITLE_LIMIT)
     abstract, abstract_tex = reading(_with_links(shown.get("mathjax")), ABSTRACT_LIMIT)
-    categories, primary = _categories(shown.get("list-subjects"))
+    categories, primary = _categories(shown.get("list-subjects"), shown.get("primary-subject"))
     comments, _ = reading(_with_links(shown.get("list-comments"), "Comments:"), NOTE_LIMIT)
     journal, _ = reading(_said(shown.get("list-journal-ref"), "Journal-ref:"), NOTE_LIMIT)
-    people = shown.get("list-authors")
     return Paper(
         source=FORMAT,
         source_key=key,
@@ -158,10 +194,10 @@ def _paper(term: LexborNode, details: LexborNode, section: _Section, listed_on: 
         abstract_tex=abstract_tex,
         arxiv_id=key,
         version=version,
-        authors=names([text_of(author) for author in people.css("a")] if people else []),
+        authors=names([text_of(author) for author in entry.people]),
         categories=categories,
         primary_category=primary,
-        announce_type=_kind(line(text_of(term), 400), section),
+        announce_type=_kind(text_of(entry.term), section),
         announced_on=section.day or listed_on,
         pdf_url=f"{SITE}/pdf/{key}",
         journal_ref=journal or None,
@@ -178,16 +214,6 @@ def _kind(term: str, section: _Section) -> AnnounceType | None:
     return AnnounceType.CROSS if cross else section.kind
 
 
-def _fields(details: LexborNode) -> dict[str, LexborNode]:
-    """Return the first element of each of the classes that mean something, by one search."""
-    found: dict[str, LexborNode] = {}
-    for node in details.css(_FIELDS):
-        for name in (node.attributes.get("class") or "").split():
-            if name != "mathjax" or node.tag == "p":  # else it is a title, marked so as well
-                found.setdefault(name, node)
-    return found
-
-
 def _said(node: LexborNode | None, usual: str) -> str:
     """Return the text of a field without its descriptor, which is the usual one or the element of that class."""
     text = text_of(node).strip()
@@ -202,25 +228,28 @@ def _with_links(node: LexborNode | None, descriptor: str = "") -> str:
         return ""
     parts = []
     for child in node.iter(include_text=True):
-        text = text_of(child) if child.tag != "br" else " "
-        if child.tag == "a" and _LINK_TEXT.fullmatch(text.strip()):
-            text = link(child.attributes.get("href")) or text
-        parts.append(text)
+        tag = child.tag
+        if tag == "-text":
+            parts.append(child.text_content or "")
+        elif tag == "br":
+            parts.append(" ")
+        elif child.is_element_node:
+            text = text_of(child)
+            hidden = tag == "a" and _LINK_TEXT.fullmatch(text.strip())
+            parts.append((link(child.attributes.get("href")) or text) if hidden else text)
     return "".join(parts).strip().removeprefix(descriptor)
 
 
-def _categories(node: LexborNode | None) -> tuple[tuple[str, ...], str | None]:
+def _categories(node: LexborNode | None, primary: LexborNode | None) -> tuple[tuple[str, ...], str | None]:
     """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
-    if node is None:
-        return (), None
-    primary = _code(line(text_of(node.css_first(".primary-subject")), NAME_LIMIT))
-    subjects = line(_said(node, "Subjects:"), NOTE_LIMIT).split(";")
+    subjects = _said(node, "Subjects:")[: 4 * NOTE_LIMIT].split(";")
     codes = [code for subject in subjects if (code := _code(subject))]
-    return tuple(dict.fromkeys(codes)), primary or (codes[0] if codes else None)
+    return tuple(dict.fromkeys(codes)), _code(text_of(primary)) or (codes[0] if codes else None)
 
 
 @lru_cache(maxsize=1_000)
 def _code(subject: str) -> str | None:
     """Read the category code at the end of "Name (code)"."""
-    found = _CATEGORY.search(subject, max(0, subject.rfind("(")))
+    text = line(subject, NAME_LIMIT)
+    found = _CATEGORY.search(text, max(0, text.rfind("(")))
     return found[1] if found else None

@@ -9,7 +9,7 @@ time and memory are what holds then (`notifier.confine`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from html import unescape
 from itertools import accumulate
 from operator import sub
@@ -48,8 +48,7 @@ _RAW_TEXT = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script",
 
 # The common tag, read at the speed of the regular expression engine: too short for ATTRIBUTES_LIMIT of them.
 # Group 1 is what a tag begins with, "" for one that must be looked at more closely.
-_VALUE = r"=(?:\"[^\"]*+\"|'[^']*+'|)"
-_PLAIN_ATTRIBUTES = rf"(?>(?:[^\"'>=]{{1,20}}+(?:{_VALUE})?|{_VALUE}){{0,24}})>"
+_PLAIN_ATTRIBUTES = r"(?>[^\"'>=]{0,30}+(?:=(?:\"[^\"]*+\"|'[^']*+'|)[^\"'>=]{0,30}+){0,24})>"
 _PLAIN_TAG = re.compile(
     rf"<(?:(/?[A-Za-z][^\s/><]{{0,40}}+(?=[\s/>])|!--)"
     rf"(?:(?<!pt|le|ea|--){_PLAIN_ATTRIBUTES}"  # none of the next five, and most tags
@@ -60,16 +59,6 @@ _PLAIN_TAG = re.compile(
     rf"|(?:[A-Za-z]|!--).*)",  # one such tag is enough, and looking on could take long
     re.IGNORECASE | re.DOTALL,
 )
-
-
-class _Steps(dict[str, int]):
-    """By how much a tag changes the number of open elements, by what it begins with."""
-
-    def __missing__(self, head: str) -> int:
-        name = head.lstrip("/").lower()
-        step = 0 if name == "!--" or name in _CHILDLESS or name in _CLOSED_BY_NEXT else -1 if head[0] == "/" else 1
-        self[head] = step
-        return step
 
 
 def tree(text: str, *, whole: bool = True) -> LexborHTMLParser:
@@ -93,9 +82,9 @@ def _is_plain(text: str) -> bool:
     kinds = set(heads)
     if "" in kinds or sum(heads.count(kind) for kind in kinds if kind.lower() == "option") > OPTIONS_LIMIT:
         return False
-    if not _FOREIGN.isdisjoint([kind.lower() for kind in kinds]) and _has_raw_text_in_foreign(heads):
+    if not _FOREIGN.isdisjoint([kind.lower() for kind in kinds]) and _has_raw_text_in_foreign(heads, kinds):
         return False  # what is text elsewhere is markup there
-    steps = _Steps()
+    steps = {kind: _step(kind) for kind in kinds}
     open_elements = list(accumulate(map(steps.__getitem__, heads), initial=0))
     if max(open_elements) - min(open_elements) <= DEPTH_LIMIT:
         return True  # as nearly always, and told at once
@@ -104,10 +93,17 @@ def _is_plain(text: str) -> bool:
     return most <= DEPTH_LIMIT
 
 
-def _has_raw_text_in_foreign(heads: Sequence[str]) -> bool:
-    """Tell whether a script or style is within SVG or MathML."""
+def _step(head: str) -> int:
+    """Tell by how much a tag changes the number of open elements, by what it begins with."""
+    name = head.lstrip("/").lower()
+    return 0 if name == "!--" or name in _CHILDLESS or name in _CLOSED_BY_NEXT else -1 if head[0] == "/" else 1
+
+
+def _has_raw_text_in_foreign(heads: Sequence[str], kinds: Set[str]) -> bool:
+    """Tell whether a script or style is within SVG or MathML; `kinds` are the different ones of `heads`."""
     foreign = 0
-    for head in [head.lower() for head in heads if head.lstrip("/").lower() in _MATTERS_IN_FOREIGN]:
+    matter = {kind for kind in kinds if kind.lstrip("/").lower() in _MATTERS_IN_FOREIGN}
+    for head in [head.lower() for head in heads if head in matter]:
         if head.lstrip("/") in _FOREIGN:
             foreign = max(0, foreign + (-1 if head[0] == "/" else 1))
         elif foreign:
@@ -169,7 +165,7 @@ def text_of(node: LexborNode | None) -> str:
     """Return the text of a node and all below it, as written; "" for None."""
     if node is None:
         return ""
-    return node.text(deep=True, separator="", strip=False)
+    return node.text_lexbor() or ""
 
 
 def what_it_is(text: str) -> str:
