@@ -1,11 +1,11 @@
 """From a digest to the bytes of one mail (RFC 5322), ready to be stored and offered to a relay as they are.
 
-A message is joined from pieces that were rendered and encoded once for all readers (`fragments`); only header fields
-and links are made anew. Promises: equal digest and templates give equal bytes (G3: every attempt offers the same);
-CRLF, 7-bit, no line beyond 998 octets; `multipart/alternative` with a complete text and a complete HTML (RFC 2046
-5.1.4); the List-* fields of RFC 2369, 2919 and 8058 on one line and never encoded, because receivers read them with
-simple parsers; foreign text adds no header, recipient or part (G8). The fields of every message are read again and
-compared before it leaves, and the whole of every message that is the first of its kind.
+A message is joined from pieces that were rendered and encoded once for all readers (`fragments`); only the address, the
+Message-ID and links are made anew. Promises: equal digest and templates give equal bytes (G3: every attempt offers the
+same); CRLF, 7-bit, no line beyond 998 octets; `multipart/alternative` with a complete text and a complete HTML (RFC
+2046 5.1.4); the List-* fields of RFC 2369, 2919 and 8058 on one line and never encoded, because receivers read them
+with simple parsers; foreign text adds no header, recipient or part (G8). Fields are read again and compared when they
+are written, a message's own for each message, and the whole of every message that is the first of its kind.
 
 Fails with AddressError for an address that cannot stand in a header, TemplateError when not even the built-in template
 can be rendered, ComposeError when the bytes do not say what was meant.
@@ -16,8 +16,8 @@ from __future__ import annotations
 import email
 import email.policy
 import email.utils
-import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.headerregistry import Address
@@ -43,7 +43,7 @@ from notifier.header import (
     unencoded,
     uris,
 )
-from notifier.model import Cadence, Digest, Lines, Run, Written
+from notifier.model import Blank, Cadence, Digest, Lines, Written, lines
 from notifier.quoted import Form, quoted
 
 # --- policy -----------------------------------------------------------------------------------------------------------
@@ -55,10 +55,12 @@ BRIEF_MAX = 60  # titles; then "n more" with a link
 SUBJECT_ABOUT = 50  # characters after count and day, which fill the 40 that phones show
 SUBJECT_LABELS = 3
 OWN = ("address", "unsubscribe_url", "web_url", "feed_url", "manage_url")  # slots that are each reader's own
+FIRST_OWN = 2  # the number of the first of these among a message's own pieces: before them what is above, and fields
+OWN_PLACES = tuple(range(FIRST_OWN, FIRST_OWN + len(OWN)))
+MARKUP = re.compile(r"""[&<>"']""")
 SHEET_OCTETS = 8_000  # of memory for a sheet, beside the pieces on it
 
-HEAD = b"""\
-%(fields)b\
+BEFORE = b"""\
 Content-Type: multipart/alternative;
  boundary="%(boundary)b"
 
@@ -110,20 +112,10 @@ def _write(digest: Digest, fragments: Fragments, room: int) -> tuple[Written, in
     """Return the message with its HTML in `room` octets, and how many papers it shows in full or as titles."""
     own = _own(digest)
     sheet, new = _sheet(digest, fragments, own, room)
-    fields = _fields(digest, sheet.title)
-    # "=_" cannot occur in quoted-printable, and the digest of the Message-ID makes the bytes repeatable.
-    boundary = b"=_" + hashlib.sha256(digest.message_id.encode()).hexdigest()[:24].encode()
-    written = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
-    _verify_fields(written, fields, digest)
-    message = Written((
-        HEAD % {b"fields": written.encode("ascii"), b"boundary": boundary},
-        *[own.text[part] if isinstance(part, str) else part for part in sheet.text],
-        BETWEEN % {b"boundary": boundary},
-        *[own.html[part] if isinstance(part, str) else part for part in sheet.html],
-        END % {b"boundary": boundary},
-    ))  # fmt: skip
+    fields = _own_fields(digest)
+    message = Written(sheet.blank, (b"", _written(fields, digest), *own.pieces))
     if new:
-        _verify(bytes(message), fields, sheet.title, digest)
+        _verify(bytes(message), sheet.fields, fields, sheet.title, digest)
     return message, sheet.papers
 
 
@@ -166,48 +158,48 @@ def _local(moment: datetime, timezone: str) -> datetime:
 # --- header fields ----------------------------------------------------------------------------------------------------
 
 
-def _fields(digest: Digest, title: str) -> dict[str, str]:
-    """Return the header fields in the order to write them, values ready for the wire."""
+Fields = dict[str, str]  # in the order to write them, values ready for the wire
+
+
+def _own_fields(digest: Digest) -> Fields:
+    """Return the header fields that no other message has."""
     fields = {
-        "From": _from(*digest.sender),
         "To": checked(ADDRESS, digest.recipient, "recipient"),
-        "Subject": _subject(title),
-        "Date": _date(digest.date, digest.timezone),
         "Message-ID": checked(MESSAGE_ID, digest.message_id, "Message-ID"),
-        "List-Id": _list_id(digest.list_id),
         "List-Unsubscribe": uris(digest.unsubscribe_url, mailto(digest.unsubscribe_mailto)),
-        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        "List-Help": _help(digest.help_url),
         "List-Archive": uris(digest.web_url),
+    }
+    if not digest.web_url:
+        del fields["List-Archive"]
+    return fields
+
+
+def _shared_fields(digest: Digest, title: str) -> tuple[Fields, Fields]:
+    """Return the header fields that stand above a message's own ones, and those below them."""
+    above = {
+        "From": _from(*digest.sender),
+        "Subject": encoded(title, len("Subject: ")),
+        "Date": email.utils.format_datetime(_local(digest.date, digest.timezone)),
+    }
+    below = {
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "List-Id": f"<{checked(LIST_ID, digest.list_id.strip('<>'), 'List-Id')}>",
+        "List-Help": uris(digest.help_url),
         "Auto-Submitted": "auto-generated",
         "MIME-Version": "1.0",
     }
-    return {field: value for field, value in fields.items() if value}
+    return above, {field: value for field, value in below.items() if value}
 
 
-@lru_cache(maxsize=10)
+def _written(fields: Fields, digest: Digest) -> bytes:
+    """Return fields as they stand in a message."""
+    written = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+    _verify_fields(written, fields, digest)
+    return written.encode("ascii")
+
+
 def _from(name: str, address: str) -> str:
     return mailbox(name, checked(ADDRESS, address, "sender"))
-
-
-@lru_cache(maxsize=10)
-def _list_id(name: str) -> str:
-    return f"<{checked(LIST_ID, name.strip('<>'), 'List-Id')}>"
-
-
-@lru_cache(maxsize=10)
-def _help(uri: str) -> str:
-    return uris(uri)
-
-
-@lru_cache(maxsize=1_000)
-def _date(moment: datetime, timezone: str) -> str:
-    return email.utils.format_datetime(_local(moment, timezone))
-
-
-@lru_cache(maxsize=10_000)
-def _subject(title: str) -> str:
-    return encoded(title, len("Subject: "))
 
 
 # --- the two parts ----------------------------------------------------------------------------------------------------
@@ -215,37 +207,46 @@ def _subject(title: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What only this reader is given, by slot: the recipient, and links of which most stand in fields too."""
+    """What only this reader is given: the recipient, and links of which most stand in fields too.
 
-    html: dict[str, bytes]
-    text: dict[str, bytes]
-    there: tuple[bool, ...]  # in the order of OWN
+    `pieces` are those of the slots in the order of OWN, then those that the HTML needs written otherwise; `html` has
+    the numbers, in the message, of the pieces that stand in the slots of the HTML. `there` says which slots are filled.
+    """
+
+    pieces: tuple[bytes, ...]
+    html: tuple[int, ...]
+    there: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
     """All of a message but what is a reader's own, for those who are told the same.
 
-    `about` is what it was written for, by which it is found again; `size` that of its HTML in octets.
+    `about` is what it was written for, by which it is found again; `size` that of its HTML in octets, without the own
+    pieces, whose numbers are `own`. `fields` are those of its header, above and below the own ones.
     """
 
     title: str
-    html: tuple[Run | str, ...]
-    text: tuple[Run | str, ...]
+    fields: tuple[Fields, Fields]
+    blank: Blank
     size: int
+    own: tuple[int, ...]
     papers: int
     about: tuple[Any, ...]
 
 
 def _own(digest: Digest) -> Own:
-    links = (digest.unsubscribe_url, digest.web_url, _link(digest.feed_url), _link(digest.manage_url))
-    given = dict(zip(OWN, (digest.recipient, *links), strict=True))
-    text = {slot: quoted(value) for slot, value in given.items()}
-    return Own(
-        html=text | {slot: quoted(html) for slot, value in given.items() if (html := escape(value)) != value},
-        text=text,
-        there=tuple([bool(value) for value in given.values()]),
-    )
+    given = (
+        digest.recipient, digest.unsubscribe_url, digest.web_url, _link(digest.feed_url), _link(digest.manage_url)
+    )  # fmt: skip
+    pieces = [quoted(value) for value in given]
+    html = [*OWN_PLACES]
+    if MARKUP.search("".join(given)):
+        for slot, value in enumerate(given):
+            if (escaped := escape(value)) != value:
+                html[slot] = FIRST_OWN + len(pieces)
+                pieces.append(quoted(escaped))
+    return Own(tuple(pieces), tuple(html), tuple([bool(value) for value in given]))
 
 
 def _link(uri: str) -> str:
@@ -257,23 +258,21 @@ def _sheet(digest: Digest, fragments: Fragments, own: Own, most: int) -> tuple[S
     new, room = False, most
     # Entries by identity: to compare all that papers say costs more than is saved, and those of a drain are shared.
     about = (digest.entries, digest.cadence, digest.timezone, digest.coverage, digest.sender, digest.help_url,
-             digest.thumbnails, digest.most)  # fmt: skip
+             digest.thumbnails, digest.most, digest.list_id)  # fmt: skip
     while True:
-        key = (id(digest.entries), digest.labels, digest.date, own.there, room)
+        key = (id(digest.entries), digest.labels, digest.date, own.html, own.there, room)
         found = fragments.sheets.get(key)
         if found is None or found.about[0] is not digest.entries or found.about[1:] != about[1:]:
-            found, made = _new_sheet(digest, fragments, own.there, room, about)
+            found, made = _new_sheet(digest, fragments, own, room, about)
             new = new or made
             fragments.sheets.put(key, found, SHEET_OCTETS)
-        size = found.size + sum([len(own.html[part]) for part in found.html if isinstance(part, str)])
+        size = found.size + sum([len(own.pieces[number - FIRST_OWN]) for number in found.own])
         if size <= most or not found.papers:
             return found, new
         room -= max(1_000, size - most)  # the frame takes its part
 
 
-def _new_sheet(
-    digest: Digest, fragments: Fragments, there: tuple[bool, ...], room: int, about: tuple[Any, ...]
-) -> tuple[Sheet, bool]:
+def _new_sheet(digest: Digest, fragments: Fragments, own: Own, room: int, about: tuple[Any, ...]) -> tuple[Sheet, bool]:
     day = _local(digest.date, digest.timezone).date()
     papers, titles = _fit(digest, fragments, day, room)
     phrase = fragments.phrase(digest.labels)
@@ -288,27 +287,40 @@ def _new_sheet(
         for part in ("html", "text")
     )
     given = {slot: any(each.octets for each in pieces) for slot, pieces in html.items()}
-    given |= dict(zip(OWN, there, strict=True))
+    given |= dict(zip(OWN, own.there, strict=True))
     more = len(digest.entries) - len(papers) - len(titles)
     frame, new = fragments.frame(digest, tuple([given[slot] for slot in READER]), more, day)
-    runs = _runs(frame.html, html)
-    size = sum([part.size for part in runs if isinstance(part, Run)])
-    return Sheet(subject(digest), runs, _runs(frame.text, text), size, len(papers) + len(titles), about), new
+    title = subject(digest)
+    fields = _shared_fields(digest, title)
+    above, below = (_written(each, digest) for each in fields)
+    inner = _filled(frame.html, html, own.html)
+    blank = _blank(above, below, _filled(frame.text, text, OWN_PLACES), inner)
+    size = sum([len(part.octets) for part in inner if isinstance(part, Lines)])
+    gaps = tuple([part for part in inner if isinstance(part, int)])
+    return Sheet(title, fields, blank, size, gaps, len(papers) + len(titles), about), new
 
 
-def _runs(frame: Form, filled: Mapping[str, list[Lines]]) -> tuple[Run | str, ...]:
-    """Return a frame with what readers share filled in: runs of lines, and between them the slots that stay open."""
-    found: list[Run | str] = []
-    lines: list[Lines] = []
+def _filled(frame: Form, shared: Mapping[str, list[Lines]], own: Sequence[int]) -> list[Lines | int]:
+    """Return a frame with what readers share filled in, and the numbers of what they do not."""
+    places = dict(zip(OWN, own, strict=True))
+    found: list[Lines | int] = []
     for part in frame:
         if isinstance(part, Lines):
-            lines.append(part)
-        elif part in filled:
-            lines += filled[part]
+            found.append(part)
+        elif part in shared:
+            found += shared[part]
         else:
-            found += [Run.of(lines), part]
-            lines = []
-    return (*found, Run.of(lines))
+            found.append(places[part])
+    return found
+
+
+def _blank(above: bytes, below: bytes, text: Sequence[Lines | int], html: Sequence[Lines | int]) -> Blank:
+    """Return the whole of a message around its own pieces."""
+    # "=_" cannot occur in quoted-printable, and what stands in the parts makes the bytes repeatable.
+    named = Blank.of([*text, *html]).key.hex()[:24]
+    boundary = {b"boundary": b"=_" + named.encode()}
+    between, end = lines(BETWEEN % boundary), lines(END % boundary)
+    return Blank.of([0, lines(above), 1, lines(below + BEFORE % boundary), *text, between, *html, end])
 
 
 def _fit(digest: Digest, fragments: Fragments, day: date, room: int) -> tuple[list[Shown], list[Shown]]:
@@ -340,7 +352,7 @@ def _choices(total: int) -> Iterator[tuple[int, int]]:
 # --- the last look ----------------------------------------------------------------------------------------------------
 
 
-def _verify_fields(written: str, fields: dict[str, str], digest: Digest) -> None:
+def _verify_fields(written: str, fields: Fields, digest: Digest) -> None:
     """Read the fields again as the simplest parser would and compare; raises ComposeError."""
     lines = written.replace("\r\n ", " ").split("\r\n")
     names = [line.partition(":")[0] for line in lines[:-1]]
@@ -350,17 +362,18 @@ def _verify_fields(written: str, fields: dict[str, str], digest: Digest) -> None
         raise ComposeError(digest.message_id, "a bare CR or LF in a field")
 
 
-def _verify(content: bytes, fields: dict[str, str], title: str, digest: Digest) -> None:
+def _verify(content: bytes, shared: tuple[Fields, Fields], own: Fields, title: str, digest: Digest) -> None:
     """Parse the bytes as a receiver would and compare; raises ComposeError."""
+    fields = shared[0] | own | shared[1]
 
     def require(fact: bool, reason: str) -> None:
         if not fact:
             raise ComposeError(digest.message_id, reason)
 
-    lines = content.split(b"\r\n")
+    rows = content.split(b"\r\n")
     require(content.isascii() and b"\0" not in content, "not 7-bit")
-    require(not any(b"\r" in line or b"\n" in line for line in lines), "a bare CR or LF")
-    require(max(map(len, lines)) <= LINE_MAX, "a line is too long")
+    require(not any(b"\r" in line or b"\n" in line for line in rows), "a bare CR or LF")
+    require(max(map(len, rows)) <= LINE_MAX, "a line is too long")
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     require(parsed.keys() == [*fields, "Content-Type"], f"fields are {parsed.keys()}")
     require(_addresses(parsed, "To") == [digest.recipient], "another recipient")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -100,24 +101,30 @@ async def test_g3_a_crash_after_the_final_dot_resends_or_holds(
         assert (again.content, again.message_id) == (b"the bytes", message.message_id)
 
 
-async def test_g3_shared_lines_are_stored_once_and_stay_while_a_message_needs_them(database: str) -> None:
-    message = write(digest(12), Fragments(Templates()))
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another of the same blank"])
+async def test_g3_shared_lines_are_stored_once_and_stay_while_a_message_needs_them(database: str, others: int) -> None:
+    fragments, papers = Fragments(Templates()), digest(12)
+    message, other = (write(replace(papers, recipient=f"{name}@reader.example"), fragments) for name in ("ada", "ben"))
     async with open_store(database) as store:
 
         async def stored() -> int:
             async with store._database.read() as connection:
                 return int(await connection.scalar(select(func.count()).select_from(schema.lines)) or 0)
 
+        await subscribed(store, "ben@example.org")
         await queued(store)
-        (claimed,) = await store.claim("me", NOW, LEASE, 10)
+        claimed, following = await store.claim("me", NOW, LEASE, 10)
         for _ in range(2):
-            await store.keep([(claimed.outbox_id, message)], "me", NOW)
+            both = [(claimed.outbox_id, message), (following.outbox_id, other)]
+            await store.keep(both[: 1 + others], "me", NOW)
         kept = await stored()
-        assert kept == len({each.key for each in message.shared()})
+        assert kept == len({each.key for each in message.blank.shared()}) + others  # and the blank of both
 
         assert await store.prune_lines(NOW + timedelta(days=30)) == 0
         again = await store.message(claimed.outbox_id)
         assert bytes(again.content) == bytes(message)
+        if others:
+            assert bytes((await store.message(following.outbox_id)).content) == bytes(other)
 
         async with store._database.write() as connection:
             await connection.execute(delete(schema.content))

@@ -9,7 +9,7 @@ One room for each subject; everything is named here, so that `from notifier.mode
 from __future__ import annotations
 
 from notifier.model.digests import Channel, Digest, DigestEntry, FeedFormat, FeedItem, FeedPaper, FeedTerm, PrivateFeed
-from notifier.model.lines import Content, Lines, Run, Written, lines, stuffed, unfit, unpacked
+from notifier.model.lines import Blank, Content, Lines, Written, lines, stuffed, unfit
 from notifier.model.mail import (
     Bounce,
     BounceKind,
@@ -68,6 +68,7 @@ __all__ = [
     "Asking",
     "AskingId",
     "Batch",
+    "Blank",
     "Bounce",
     "BounceKind",
     "Cadence",
@@ -114,7 +115,6 @@ __all__ = [
     "RelayRest",
     "Reply",
     "Report",
-    "Run",
     "Seen",
     "Sending",
     "Sent",
@@ -139,5 +139,4 @@ __all__ = [
     "lines",
     "stuffed",
     "unfit",
-    "unpacked",
 ]

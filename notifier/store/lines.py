@@ -1,20 +1,23 @@
 """Shared lines: what the bytes of many messages have in common is stored once, and not 40 kB a message.
 
-A message that is kept names its shared lines by the digest of what they are. They are kept for as long as any stored
+A message that is kept names its shared lines by the digest of what they are; messages that differ in their own lines
+alone name one list of names, their blank, which is stored among the lines. They are kept for as long as any stored
 message names them, and half a day more than it takes to be sure of that: `prune_lines` goes by `kept_at`, which is
 never more than FRESH older than the newest message that needs them. Parts of transactions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import Content, Lines, Run, Written, lines, unpacked
-from notifier.model.lines import keys
+from notifier.model import Blank, Content, Written, lines
+from notifier.model.lines import APART, blank, blank_name, keys, unpacked
 from notifier.store import schema
 from notifier.store.engine import Database, chunks
 
@@ -23,38 +26,60 @@ OLD = timedelta(days=3)  # messages older than this are asked which lines they n
 AT_ONCE = 1_000  # messages read at a time
 
 
-async def keep_lines(database: Database, connection: AsyncConnection, some: Iterable[Lines], now: datetime) -> None:
-    """Store lines that are not there yet."""
+def packed(contents: Iterable[Content]) -> tuple[list[bytes], dict[bytes, bytes]]:
+    """Return contents as they are stored, and by their keys what that names: lines, and blanks of several messages.
+
+    A blank that one message alone has stays with it, and goes when it goes.
+    """
+    given = list(contents)
+    blanks = {id(each.blank): each.blank for each in given if isinstance(each, Written)}
+    times = Counter([id(each.blank) for each in given if isinstance(each, Written)])
+    stored = [each.packed(apart=times[id(each.blank)] > 1) if isinstance(each, Written) else each for each in given]
+    named = {line.key: line.octets for each in blanks.values() for line in each.shared()}
+    named |= {each.key: each.packed for number, each in blanks.items() if times[number] > 1}
+    return stored, named
+
+
+async def keep_lines(
+    database: Database, connection: AsyncConnection, named: Mapping[bytes, bytes], now: datetime
+) -> None:
+    """Store lines and blanks, by their keys, that are not there yet."""
     table = schema.lines
-    wanted = {each.key: each for each in some}
-    for part in chunks(sorted(wanted)):  # in order, so that no two processes wait for each other
+    for part in chunks(sorted(named)):  # in order, so that no two processes wait for each other
         fresh = select(table.c.key).where(table.c.key.in_(part), table.c.kept_at > now - FRESH)
         there = {bytes(key) for key in (await connection.execute(fresh)).scalars()}
-        rows = [{"key": key, "octets": wanted[key].octets, "kept_at": now} for key in part if key not in there]
+        rows = [{"key": key, "octets": named[key], "kept_at": now} for key in part if key not in there]
         if rows:
             added = database.insert(table)
             again = added.on_conflict_do_update(index_elements=["key"], set_={"kept_at": added.excluded.kept_at})
             await connection.execute(again, rows)
 
 
-def shared(contents: Iterable[Content]) -> list[Lines]:
-    """Return the lines that messages share; most share whole runs of them, and those are looked at once."""
-    runs = {id(part): part for each in contents if isinstance(each, Written) for part in each.parts}
-    return [line for run in runs.values() if isinstance(run, Run) for line in run.lines if line.key]
+async def whole(connection: AsyncConnection, stored: Sequence[tuple[int, bytes]]) -> Mapping[int, Content]:
+    """Return messages as they were kept, by their numbers; one of which something is gone is left out."""
+    names = {number: blank_name(octets) for number, octets in stored}
+    there = await _packed_blanks(connection, set(names.values()))
+    octets = await _octets(connection, {key for each in there.values() for key in keys(each)})
+    known = {key: lines(each) for key, each in octets.items()}
+    blanks: dict[bytes, Blank] = {}
+    for name, each in there.items():
+        with contextlib.suppress(KeyError):
+            blanks[name] = blank(each, known)
+    return {number: unpacked(each, blanks) for number, each in stored if names[number] in blanks}
 
 
-async def whole(connection: AsyncConnection, packed: Sequence[tuple[int, bytes]]) -> Mapping[int, Content]:
-    """Return messages as they were kept, by their numbers; one whose lines are gone is left out."""
-    table, known = schema.lines, dict[bytes, Lines]()
-    for part in chunks(sorted({key for _, octets in packed for key in keys(octets)})):
+async def _packed_blanks(connection: AsyncConnection, names: Collection[bytes]) -> dict[bytes, bytes]:
+    """Return the blanks that messages name, and those that they hold, by these names."""
+    apart = await _octets(connection, {name[1:] for name in names if name.startswith(APART)})
+    found = {APART + key: each for key, each in apart.items()}
+    return found | {name: name[1:] for name in names if not name.startswith(APART)}
+
+
+async def _octets(connection: AsyncConnection, wanted: Collection[bytes]) -> dict[bytes, bytes]:
+    table, found = schema.lines, dict[bytes, bytes]()
+    for part in chunks(sorted(wanted)):
         asked = select(table.c.key, table.c.octets).where(table.c.key.in_(part))
-        known |= {bytes(row.key): lines(bytes(row.octets)) for row in await connection.execute(asked)}
-    found: dict[int, Written] = {}
-    for number, octets in packed:
-        try:
-            found[number] = unpacked(octets, known)
-        except KeyError:
-            continue
+        found |= {bytes(row.key): bytes(row.octets) for row in await connection.execute(asked)}
     return found
 
 
@@ -69,7 +94,10 @@ async def prune_lines(database: Database, now: datetime) -> int:
             rows = (await connection.execute(asked.limit(AT_ONCE))).all()
         if not rows:
             break
-        used |= {key for row in rows for key in keys(bytes(row.octets))}
+        async with database.read() as connection:
+            blanks = await _packed_blanks(connection, {blank_name(bytes(row.octets)) for row in rows})
+        used |= {name[1:] for name in blanks if name.startswith(APART)}
+        used |= {key for each in blanks.values() for key in keys(each)}
         last = rows[-1].message_id
     async with database.write() as connection:
         for part in chunks(sorted(used)):

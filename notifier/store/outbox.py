@@ -30,7 +30,7 @@ from notifier.retry import IMPOSSIBLE_WAIT, MAX_CRASHES, MAX_DOUBTS, next_attemp
 from notifier.store import schema
 from notifier.store.contents import contents, forget_told
 from notifier.store.engine import Database, again, chunks
-from notifier.store.lines import keep_lines, shared
+from notifier.store.lines import keep_lines, packed
 from notifier.store.score import STALE_AFTER, went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
 from notifier.store.sqlite import instant
@@ -118,15 +118,14 @@ class Outbox:
         """Store the composed bytes of messages that are claimed by `owner`: every attempt will carry these."""
         if not contents:
             return
+        stored, named = packed(each for _, each in contents)
         rows = [
-            {"number": number, "bytes": each.packed(), "at": now}
-            if isinstance(each, Written)
-            else {"number": number, "bytes": each, "at": None}
-            for number, each in contents
+            {"number": number, "bytes": octets, "at": now if isinstance(each, Written) else None}
+            for (number, each), octets in zip(contents, stored, strict=True)
         ]
 
         async def store(connection: AsyncConnection) -> None:
-            await keep_lines(self._database, connection, shared(each for _, each in contents), now)
+            await keep_lines(self._database, connection, named, now)
             await _keep(self._database, connection, rows, owner)
 
         await self._database.transact(store, alone=False)
