@@ -29,7 +29,7 @@ from notifier.model.mail import (
     Verdict,
 )
 from notifier.model.names import AskingId, OutboxId, PaperId, PollId, QueryId, SubscriberId, SubscriptionId, WishId
-from notifier.model.papers import AnnounceType, Batch, First, HostState, Listing, Page, Paper, Validators
+from notifier.model.papers import AnnounceType, Batch, First, HostState, Listing, Page, Paper, Validators, made_paper
 from notifier.model.polls import (
     Change,
     ChangeKind,
@@ -137,6 +137,7 @@ __all__ = [
     "WishId",
     "Written",
     "lines",
+    "made_paper",
     "stuffed",
     "unfit",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from notifier.model.making import making
+
 
 class First(StrEnum):
     """What the first poll of a listing means: `record` (G4: everything is old) or `owe` (everything is new)."""
@@ -122,6 +124,9 @@ class Paper:
     journal_ref: str | None = None
     comments: str | None = None
     withdrawn: bool = False
+
+
+made_paper = making(Paper)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from selectolax.lexbor import LexborNode
 
 from notifier.errors import PageError
 from notifier.identity import arxiv_id
-from notifier.model import AnnounceType, Batch, Page, Paper
+from notifier.model import AnnounceType, Batch, Page, Paper, made_paper
 from notifier.parse.charset import decode
 from notifier.parse.dates import day_first
 from notifier.parse.entries import ENTRIES_LIMIT, BadEntry, Entries
@@ -184,7 +184,7 @@ def _paper(entry: _Entry, listed_on: date | None) -> Paper:
     categories, primary = _categories(shown.get("list-subjects"), shown.get("primary-subject"))
     comments, _ = reading(_with_links(shown.get("list-comments"), "Comments:"), NOTE_LIMIT)
     journal, _ = reading(_said(shown.get("list-journal-ref"), "Journal-ref:"), NOTE_LIMIT)
-    return Paper(
+    return made_paper(
         source=FORMAT,
         source_key=key,
         title=title or f"arXiv:{key}",

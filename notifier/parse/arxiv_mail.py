@@ -59,7 +59,7 @@ def arxiv_mail(page: Page) -> Batch:
     """Read an announcement mail or a past-week file."""
     decoded = decode(page)
     text = decoded.text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
-    received, week = _RECEIVED.search(text), _first_day(text)
+    received, week = _RECEIVED.search(text) if "received from " in text else None, _first_day(text)
     if not received and not week:
         raise PageError(f"neither 'received from' nor a day of a past-week file; found {what_it_is(text)}")
     if text.count("\n") >= LINES_LIMIT:

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from functools import lru_cache
 
 from notifier.identity import arxiv_id, doi
-from notifier.model import AnnounceType, Paper
+from notifier.model import AnnounceType, Paper, made_paper
 from notifier.parse.entries import BadEntry
 from notifier.parse.text import ABSTRACT_LIMIT, NAME_LIMIT, NOTE_LIMIT, TITLE_LIMIT, line, reading
 
@@ -55,7 +55,7 @@ def arxiv_paper(
     shown_journal = reading(journal_ref, NOTE_LIMIT)[0] if journal_ref else ""
     codes = tuple(dict.fromkeys([code for raw in categories if (code := category(raw))]))
     first_doi = doi(_NEXT_DOI.split(doi_text.strip()[:NOTE_LIMIT], maxsplit=1)[0]) if doi_text else None
-    return Paper(
+    return made_paper(
         source=source,
         source_key=key,
         title=shown_title or f"arXiv:{key}",

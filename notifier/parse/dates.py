@@ -12,11 +12,13 @@ from email.utils import parsedate_to_datetime
 _MONTHS = dict(
     zip(("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), range(1, 13), strict=True)
 )
+_TWO_DIGITS = {name.capitalize(): f"{number:02}" for name, number in _MONTHS.items()}
 _DAY_FIRST = re.compile(r"\b(\d{1,2}) ([A-Z][a-z]{2})[a-z]* (\d{4})\b")
 _MONTH_FIRST = re.compile(r"([A-Z][a-z]{2})[a-z]{0,6}\.? (\d{1,2})(?:, (\d{4}))?")
 # "Mon, 4 May 2026 09:00:06 GMT", as nearly every feed and mail writes it.
 _COMMON_STAMP = re.compile(
-    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:GMT|UTC|([+-])(\d\d)(\d\d))"
+    r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d) (?:GMT|UTC|([+-])(\d\d)(\d\d))",
+    re.ASCII,
 )
 
 
@@ -74,10 +76,10 @@ def common_stamp(text: str) -> datetime | None:
     found = _COMMON_STAMP.fullmatch(text)
     if not found:
         return None
-    day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
+    day, month, year, time, sign, hours, minutes = found.groups()
     try:
-        zone = _zone(sign, hours, minutes) if sign else UTC
-        return datetime(int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), 0, zone)
+        moment = datetime.fromisoformat(f"{year}-{_TWO_DIGITS[month]}-{day:0>2}T{time}+00:00")
+        return moment.replace(tzinfo=_zone(sign, hours, minutes)) if sign else moment
     except (KeyError, ValueError):
         return None
 

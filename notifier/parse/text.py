@@ -63,9 +63,11 @@ def line(raw: object, limit: int) -> str:
     if not cut:
         plain = raw.strip().replace("\n  ", " ").replace("\n", " ")  # arXiv wraps its lines like this
         printable = plain.isprintable()
-        if not printable or "  " in plain:
+        if not printable:
             plain = " ".join(plain.split())
-            printable = printable or plain.isprintable()
+            printable = plain.isprintable()
+        while "  " in plain:
+            plain = plain.replace("  ", " ")
         if printable and len(plain) <= limit and (plain.isascii() or is_clean(plain)):
             return plain  # as nearly all are
     text = _visible(text)

@@ -42,7 +42,6 @@ _TEX_IN_MATH = re.compile(r"\\[A-Za-z]|[\^{]|\w_")
 _PROSE = re.compile(
     r"[A-Za-z]{2,}[,;]?\s+[A-Za-z]{2,}|(?<![A-Za-z])(?:and|to|or|per|for|from|of|in|with|the|is)(?![A-Za-z])"
 )
-_MANY_SPACES = re.compile(r" {2,}")
 _CITATION = "\x08"  # stands for something unshown: it takes the space before it away
 
 
@@ -70,7 +69,9 @@ class Reader:
 
     def read(self) -> str:
         text = self._span(0, _Scope(len(self.source)))
-        return (_MANY_SPACES.sub(" ", text) if "  " in text else text).strip(" ")
+        while "  " in text:
+            text = text.replace("  ", " ")
+        return text.strip(" ")
 
     def formula(self) -> str:
         """Read a source that is math between two signs."""

@@ -13,8 +13,8 @@ _LOST_BACKSLASH = re.compile(rf"(?<![A-Za-z\\])(?=(?:{_STYLES})\{{)")
 STYLE_BEGINS = ("text", "math", "boldsymbol", "emph", "operatorname")
 _LOST_DEGREE = re.compile(r"\^\{?\\?circ\b\}?|\{\\deg\}")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=([A-Za-z]+))")
-_LOST_HREF = re.compile(r"(?<![{\w])(https?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
-# Every alternative begins with a letter of its own, which the engine can search for; what is before it comes second.
+# Begins with a letter that the engine can search for, as all of the next do; what is before it comes second.
+_LOST_HREF = re.compile(r"(h(?<![{\w]h)ttps?://[^\s{}\\]{4,300}+) ?\{([^{}\\]{1,300})\}")
 _DASHES = re.compile(
     r"""h(?P<url>ttps?://[^\s{}$]+)
       | \\(?P<macro>url\{[^{}]*\})
@@ -37,14 +37,14 @@ def repaired(source: str) -> str:
         source = _DOUBLED_BACKSLASH.sub(lambda m: "\\" if m[1] in symbols() or m[1] in COMMANDS else m[0], source)
     if ("^" in source and "circ" in source) or (escaped and "\\deg" in source):
         source = _LOST_DEGREE.sub("°", source)
-    if braced and any(_is_lost(begin, source) for begin in STYLE_BEGINS):
+    if braced and any(_is_lost(begin, source) for begin in STYLE_BEGINS if begin in source):
         source = _LOST_BACKSLASH.sub(r"\\", source)
     return source
 
 
 def _is_lost(begin: str, source: str) -> bool:
     """Tell whether a macro's name may stand somewhere without its backslash."""
-    return begin in source and source.count(begin) > source.count(f"\\{begin}")
+    return source.count(begin) > source.count(f"\\{begin}")
 
 
 def typography(source: str) -> str:
