@@ -1,9 +1,10 @@
 """Courtesy: work that readers ask for gives way to mail while mail is being sent.
 
 Both have one processor and one lock of the interpreter between them. What is dear, a feed that is not among the ready
-ones, waits for its turn then, one after the other, and all of it gets SHARE of the time of a processor: digests that
-are due at the full hour are not late because their readers' programs ask at the full hour too. What it takes is
-measured where it is done, in the event loop and in threads, and charged. Without mail nobody waits.
+ones, waits for its turn then, one after the other: none of it begins in the first seconds of a mail run (HUSH), and
+after them all of it gets SHARE of the time of a processor. So digests that are due at the full hour are not late
+because their readers' programs ask at the full hour too. What it takes is measured where it is done, in the event loop
+and in threads, and charged. Without mail nobody waits.
 
 Raises Busy for who would be one too many to wait.
 """
@@ -23,6 +24,7 @@ SHARE = 0.05  # of the time of one processor, for what gives way
 ADVANCE = 0.001  # seconds of a processor that are charged when a turn begins; what is beyond is charged as it goes
 MOST_DEBT = 2.0  # seconds until the next turn at most, whatever the last one took
 MOST_WAITING = 500
+HUSH = 2.0  # seconds at the start of a mail run in which nothing dear begins: a small one is over by then
 HURRY = 5.0  # seconds at the start of a mail run, in which most installations have sent all of it
 LOOK_AGAIN = 0.1  # seconds, for the mail may be gone before
 
@@ -73,7 +75,7 @@ class Courtesy:
         self._waiting += 1
         try:
             async with self._next:
-                while self._sending and (wait := self._free_at - self.clock()) > 0:
+                while self._sending and (wait := max(self._free_at, self._since + HUSH) - self.clock()) > 0:
                     await self.sleep(min(wait, LOOK_AGAIN))
                 self._charge(ADVANCE)
         finally:

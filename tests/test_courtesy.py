@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import struct
 from collections import Counter
 
 import httpx
 import pytest
 
-from notifier.courtesy import ADVANCE, HURRY, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
+from notifier.courtesy import ADVANCE, HURRY, HUSH, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
 from notifier.daemon.door import ADMITTED, BESIDE_MAIL, IN_HURRY, Door
+from notifier.daemon.steps import steps
 from notifier.errors import Busy
-from notifier.publish.shelf import QUEUE
+from notifier.model import FeedFormat
+from notifier.publish.gather import Address, Kind
+from notifier.publish.shelf import QUEUE, RENDERING, Shelf
 from tests.visit import FORMATS, READER, Visit, titles
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is sent when the socket is closed is a RST
+
+
+def port(told: Visit) -> int:
+    return int(told.site.url.rpartition(":")[2])
 
 
 class Hours:
@@ -31,6 +41,10 @@ class Hours:
         self.waited.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
+
+    def govern(self, courtesy: Courtesy) -> None:
+        """Let nobody wait for real."""
+        courtesy.clock, courtesy.sleep = self, self.sleep
 
     def courtesy(self) -> Courtesy:
         """A courtesy for which all time goes by in what is done here."""
@@ -71,13 +85,33 @@ async def test_beside_mail_one_follows_the_other_and_takes_its_share_of_the_time
 
     with courtesy.first():
         await asyncio.gather(*(answer() for _ in range(21)))
-    assert pytest.approx(hours.now, rel=0.1) == 20 * max(seconds, ADVANCE) / SHARE
+    assert pytest.approx(hours.now, rel=0.1) == HUSH + 20 * max(seconds, ADVANCE) / SHARE
+
+
+async def test_nothing_dear_begins_in_the_first_seconds_of_a_mail_run() -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
+    hours.now = 1000.0
+    with courtesy.first():
+        await courtesy.turn()
+    assert hours.now >= 1000.0 + HUSH
+
+
+async def test_a_mail_run_of_several_rounds_has_one_beginning() -> None:
+    hours = Hours()
+    courtesy = hours.courtesy()
+    with courtesy.first():
+        hours.now += HUSH
+        with courtesy.first():
+            await courtesy.turn()
+    assert hours.waited == []
 
 
 async def test_what_a_thread_takes_is_charged_too() -> None:
     hours = Hours()
     courtesy = hours.courtesy()
     with courtesy.first():
+        hours.now += HUSH
         assert await courtesy.aside(hours.take, 0.05) == "taken"
         before = hours.now
         await courtesy.turn()
@@ -112,6 +146,7 @@ async def test_who_is_one_too_many_to_wait_is_told_so() -> None:
     hours = Hours()
     courtesy = hours.courtesy()
     with courtesy.first():
+        hours.now += HUSH
         await courtesy.turn()
         answers = await asyncio.gather(*(courtesy.turn() for _ in range(MOST_WAITING + 3)), return_exceptions=True)
     assert Counter(map(type, answers)) == {type(None): MOST_WAITING, Busy: 3}
@@ -189,6 +224,7 @@ async def test_a_crowd_comes_in_a_few_at_a_time_and_everybody_comes_in(mail_sinc
 
 async def test_feeds_that_are_not_ready_are_made_while_mail_is_being_sent(told: Visit) -> None:
     paths = [told.path(feed, form) for feed in await told.private(READER) for form in FORMATS]
+    Hours().govern(told.site.running.courtesy)
     with told.site.running.courtesy.first():
         answers = await asyncio.gather(*(told.client.get(path) for path in paths))
     assert [answer.status_code for answer in answers] == [200] * len(paths)
@@ -206,6 +242,7 @@ async def test_a_program_waits_for_its_turn_once(told: Visit, monkeypatch: pytes
         await turn(courtesy)
 
     monkeypatch.setattr(Courtesy, "turn", counted)
+    Hours().govern(told.site.running.courtesy)
     with told.site.running.courtesy.first():
         answers = await asyncio.gather(*(told.client.get(path) for path in paths))
     assert [answer.status_code for answer in answers] == [200] * len(paths)
@@ -233,7 +270,6 @@ async def test_people_and_monitors_do_not_wait_for_the_mail_to_be_sent(told: Vis
     page = {"sec-fetch-dest": "document"}
     courtesy.clock = lambda: 0.0  # so that nobody's turn comes before the mail is gone
     with courtesy.first():
-        await courtesy.turn()
         waiting = [asyncio.create_task(courtesy.turn()) for _ in range(MOST_WAITING)]
         await asyncio.sleep(0)
         answers = [await told.client.get(path, headers=page) for path in ("/", "/healthz", "/feeds/trending.atom")]
@@ -243,3 +279,85 @@ async def test_people_and_monitors_do_not_wait_for_the_mail_to_be_sent(told: Vis
     assert late.status_code == 503
     assert late.headers["retry-after"] == "30"
     assert late.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_who_stood_in_line_for_a_place_when_mail_began_waits_for_a_turn(told: Visit) -> None:
+    shelf, late = told.site.running.shelf, 3
+    courtesy = shelf.courtesy
+    courtesy.clock = lambda: 0.0
+    searches = [Address(Kind.SEARCH, f"harbour{place}") for place in range(RENDERING + late)]
+    async with shelf._loading:  # so that no search is found
+        making = [asyncio.create_task(shelf.copy(each, FeedFormat.ATOM)) for each in searches]
+        while shelf._programs._waiting < len(searches):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        begun = courtesy.first()
+        begun.__enter__()
+    while courtesy._waiting < late or sum(each.done() for each in making) < RENDERING:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert shelf._programs._waiting == 0, "nobody keeps a place while waiting"
+    begun.__exit__(None, None, None)
+    assert len(await asyncio.gather(*making)) == len(searches)
+
+
+async def test_who_was_looked_up_when_mail_began_waits_for_a_turn(told: Visit) -> None:
+    shelf = told.site.running.shelf
+    shelf.courtesy.clock = lambda: 0.0
+    (feed, *_) = await told.private(READER)
+    link = told.site.running.store.link("feed", feed.seed)
+    making = asyncio.create_task(shelf.copy(Address(Kind.PRIVATE, link), FeedFormat.ATOM))
+    await asyncio.sleep(0)  # it asks the database whose it is
+    with shelf.courtesy.first():
+        while not shelf.courtesy._waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert not making.done()
+    await making
+
+
+async def test_the_feeds_are_published_before_readers_have_their_turn(
+    told: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, refresh = list[bool](), Shelf.refresh
+
+    async def refreshed(shelf: Shelf) -> object:
+        found.append(shelf.courtesy.wanted)
+        return await refresh(shelf)
+
+    monkeypatch.setattr(Shelf, "refresh", refreshed)
+    (send,) = (step for step in steps(told.site.running, asyncio.Event()) if step.name == "send")
+    await send.work()
+    assert found == [True]
+
+
+@pytest.mark.parametrize("linger", [struct.pack("ii", 0, 0), RESET], ids=["FIN", "RST"])
+async def test_who_hangs_up_while_waiting_leaves_the_line(told: Visit, linger: bytes) -> None:
+    running = told.site.running
+    courtesy, loop = running.courtesy, asyncio.get_running_loop()
+    courtesy.clock = lambda: 0.0
+    with courtesy.first():
+        async with asyncio.timeout(30):
+            reader = socket.create_connection(("127.0.0.1", port(told)))
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            reader.setblocking(False)
+            await loop.sock_sendall(reader, b"GET /feeds/search.atom?q=harbour HTTP/1.1\r\nHost: x\r\n\r\n")
+            while not courtesy._waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            reader.close()
+            while courtesy._waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    assert not running.shelf._making
+    assert not running.shelf._copies
+
+
+async def test_who_says_no_more_while_waiting_is_told_to_ask_again(told: Visit) -> None:
+    courtesy = told.site.running.courtesy
+    courtesy.clock = lambda: 0.0
+    with courtesy.first():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port(told))
+        writer.write(b"GET /feeds/search.atom?q=harbour HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not courtesy._waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 30\r\n" in answer

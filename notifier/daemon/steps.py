@@ -197,22 +197,26 @@ async def poll_listing(running: Running, listing: Listing) -> Poll:
 
 
 async def _send(running: Running, stop: asyncio.Event) -> Drained:
-    """Queue, drain and publish, again while messages are left; the first fault is raised when all three were done."""
+    """Queue, drain and publish, again while messages are left; what readers ask for gives way to all of it."""
+    with running.courtesy.first():
+        return await _sent(running, stop)
+
+
+async def _sent(running: Running, stop: asyncio.Event) -> Drained:
+    """Queue, drain and publish; the first fault is raised when all three were done."""
     states: Counter[OutboxState] = Counter()
     while True:
         faults: list[Exception] = []
         drained = Drained(states=Counter())
         try:
             latest = running.config.mail.latest
-            with running.courtesy.first():
-                await match_left(running.store)
-                await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
+            await match_left(running.store)
+            await pipeline.queue_digests(running.store, running.desk.head, running.clock(), latest)
         except Exception as fault:
             faults.append(fault)
         try:
             if await running.store.mail_held() is None:  # else a person looks first: see `notifier release`
-                with running.courtesy.first():
-                    drained = await pipeline.drain_outbox(running.desk, stop)
+                drained = await pipeline.drain_outbox(running.desk, stop)
         except Exception as fault:
             faults.append(fault)
         if await pipeline.publish(running.shelf, running.config.path(running.config.feeds.files), running.hub):

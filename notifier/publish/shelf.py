@@ -132,9 +132,9 @@ class Shelf:
     async def copy(self, address: Address, format: FeedFormat) -> Copy:
         """Return a copy of a feed that is up to date, for a program; of a public one the copy that is ready.
 
-        Whoever calls it while mail is being sent has waited for its turn (`courtesy`): a second wait here, in the same
-        line, would keep one of the few places to render in.
+        Whoever calls it while mail is being sent has waited for its turn (`courtesy`).
         """
+        waited = self.courtesy.wanted
         ready = self.public.get(f"{address.path}.{format}") if address.page is None and not address.query else None
         if ready:
             return ready
@@ -146,7 +146,8 @@ class Shelf:
         key = address, format
         making = self._making.get(key)
         if making is None:
-            making = self._making[key] = asyncio.create_task(self.courtesy.counted(self._make(key, owner, poll, kept)))
+            make = self._make(key, owner, poll, kept, waited=waited)
+            making = self._making[key] = asyncio.create_task(self.courtesy.counted(make))
             making.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(making)
 
@@ -171,11 +172,20 @@ class Shelf:
             self._copies.move_to_end((address, format))
         return kept
 
-    async def _make(self, key: Key, owner: PrivateFeed | None, poll: int, kept: Copy | None) -> Copy:
+    async def _make(self, key: Key, owner: PrivateFeed | None, poll: int, kept: Copy | None, *, waited: bool) -> Copy:
+        """Make a copy when there is a place. `waited`: its turn beside mail has come; else, with mail, it waits for it.
+
+        Mail may begin while many stand in line. Who waits for a turn keeps no place.
+        """
         address, format = key
-        async with self._programs.place():
-            channel = await self._gather(address, owner, poll)
-            made = await _made(channel, address, format, poll, kept, self.courtesy.aside)
+        while True:
+            async with self._programs.place():
+                if waited or not self.courtesy.wanted:
+                    channel = await self._gather(address, owner, poll)
+                    made = await _made(channel, address, format, poll, kept, self.courtesy.aside)
+                    break
+            await self.courtesy.turn()
+            waited = True
         copy = replace(made, owner=owner)
         self._keep(key, copy)
         return copy

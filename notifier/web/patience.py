@@ -19,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from notifier.web.pieces import Pieces
 
 HEADERS_WITHIN = 10.0  # seconds
+LEFT = "notifier.left"  # in the scope of a request: called when the client hangs up, or says no more, before its answer
 SLOWEST = 1_000  # bytes of an answer in a second, over HEADERS_WITHIN; a modem takes five times that
 
 
@@ -49,6 +50,7 @@ class Patient(H11Protocol):
         self._ended = True
         if not self._is_answering() or self.cycle.more_body:
             self.transport.close()
+        self._say_left()
         return True  # asyncio would close now, without what is left
 
     def on_response_complete(self) -> None:
@@ -71,12 +73,18 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop()
+        self._say_left()
         super().connection_lost(exc)
 
     def rest(self) -> None:
         """Begin the wait anew: a request was answered without the application."""
         self._unset_keepalive_if_required()
         self._since = self.loop.time()
+
+    def _say_left(self) -> None:
+        scope: Any = self.scope
+        if self._is_answering() and LEFT in scope:
+            scope[LEFT]()
 
     def _is_answering(self) -> bool:
         cycle: Any = self.cycle
