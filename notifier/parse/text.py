@@ -41,11 +41,9 @@ _MARK = (
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
 _MARKS = re.compile(f"([{_MARK}]{{{MARKS_LIMIT}}})[{_MARK}]+")
-# Of these, what `str.isprintable` takes for printable, and the marks: text without any of them needs no cleaning.
-_HIDDEN = re.compile(
-    "[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3164\ufe20-\ufe2f\uffa0\U000e0100-\U000e01ef]"
-)
+_ANY_MARK = re.compile(f"[{_MARK}]")
+# What is dropped although `str.isprintable` takes it for printable.
+_HIDDEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\U000e0100-\U000e01ef]")
 _ASCII = bytes(range(128))
 # The common link: `urlsplit` has nothing to say about it.
 _COMMON_LINK = re.compile(
@@ -87,9 +85,12 @@ def is_clean(text: str) -> bool:
     """Tell whether printable text holds nothing that is dropped, bounded or normalised."""
     if text.isascii():
         return True
-    # ASCII's letters are composed with marks alone, of which none passes: the other letters tell.
     other = _beyond_ascii(text)
-    return not _HIDDEN.search(other) and unicodedata.is_normalized("NFC", other)
+    if _HIDDEN.search(other):
+        return False
+    if _ANY_MARK.search(other):
+        return not _MARKS.search(other) and unicodedata.is_normalized("NFC", text)
+    return unicodedata.is_normalized("NFC", other)  # ASCII's letters are composed with marks alone
 
 
 def _beyond_ascii(text: str) -> str:
@@ -105,9 +106,10 @@ def _bounded(text: str) -> str:
 def _visible(text: str) -> str:
     if text.isascii():
         return text
-    if _DROPPED.search(_beyond_ascii(text)):
+    other = _beyond_ascii(text)
+    if _DROPPED.search(other):
         text = _DROPPED.sub("", text)
-    return text if text.isprintable() else _NOT_TEXT.sub("\ufffd", text)
+    return _NOT_TEXT.sub("\ufffd", text) if _NOT_TEXT.search(other) else text
 
 
 def reading(raw: object, limit: int) -> tuple[str, str]:
