@@ -81,7 +81,7 @@ def _why_not(paper: Paper, trace: Trace, subscription: Subscription) -> str:
     except QueryError as fault:
         return f"its query cannot be read any more ({fault})"
     if not explanation.matched:
-        return "; ".join(line.strip() for line in explanation.lines())
+        return "; ".join(" ".join(line.split()) for line in explanation.lines()).removeprefix("no ")
     if paper.announce_type is AnnounceType.CROSS and subscription.versions is Versions.NEW:
         return "it matches, but it is a cross-list here and the subscription takes new papers only"
     if not trace.was_news:

@@ -67,7 +67,7 @@ class QueryError(NotifierError):
         self.column = column
         self.reason = reason
         self.suggestion = suggestion
-        hint = f"; did you mean {suggestion} ?" if suggestion else ""
+        hint = f"; did you mean `{suggestion}`?" if suggestion else ""
         super().__init__(f"column {column}: {reason}{hint}")
 
 

@@ -8,7 +8,9 @@ there); 2 the command was used wrongly; 75 the database is in use by another pro
 from __future__ import annotations
 
 import sys
+from errno import EACCES, EDQUOT, ENOENT, ENOSPC, EPERM
 from io import TextIOWrapper
+from pathlib import Path
 
 from rich.markup import escape
 
@@ -18,6 +20,14 @@ from notifier.cli.screen import err
 from notifier.errors import ConfigError, DatabaseInUse, NotifierError, SchemaUnfit
 
 __all__ = ["app", "main"]
+
+# What the system refused -> what mends it.
+REMEDIES = {
+    EACCES: "run this as its owner, or as root",
+    EPERM: "run this as its owner, or as root",
+    ENOSPC: "make room on the disk",
+    EDQUOT: "make room, or have the quota raised",
+}
 
 
 def main() -> None:
@@ -43,7 +53,15 @@ def main() -> None:
 
 
 def _words(fault: Exception) -> str:
-    """Return what is said of an error; of the system's own, without its number."""
+    """Return what is said of an error; of the system's own, without its number and with what mends it."""
     if not isinstance(fault, OSError) or not fault.strerror:
         return str(fault)
-    return f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror
+    said = f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror
+    remedy = REMEDIES.get(fault.errno or 0, "")
+    if (
+        fault.errno == ENOENT
+        and isinstance(fault.filename, str)
+        and not (folder := Path(fault.filename).parent).exists()
+    ):
+        remedy = f"there is no folder {folder}"
+    return f"{said}: {remedy}" if remedy else said

@@ -37,7 +37,13 @@ T = TypeVar("T")
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", envvar="NOTIFIER_CONFIG", help="Default: ./config.toml, /etc/notifier/config.toml."),
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="NOTIFIER_CONFIG",
+        readable=False,  # `load` says what keeps it from being read
+        help="Default: ./config.toml, /etc/notifier/config.toml.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
@@ -58,8 +64,16 @@ def config_path(path: Path | None) -> Path:
     if path is None:
         path = next((place for place in PLACES if place.exists()), PLACES[0])
         if not path.exists():
-            raise ConfigError([f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists; name one with --config"])
+            missing = f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists"
+            raise ConfigError([f"{missing}: name another with --config, or begin with a copy of {_example()}"])
     return path
+
+
+def _example() -> Path:
+    """Return the file that shows every option: inside the package of a wheel, beside it in a source checkout."""
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "_shipped" / "config.example.toml"
+    return shipped if shipped.exists() else package.parent / "config.example.toml"
 
 
 def load_config(path: Path | None) -> Config:
@@ -103,7 +117,7 @@ def format_of(form: str | None, selectors: Mapping[str, str]) -> str:
     if form is None:
         form = "html" if selectors else ""
     elif form not in FORMATS:
-        raise typer.BadParameter(f"one of {', '.join(FORMATS)}", param_hint="--format")
+        raise typer.BadParameter(f"{form!r} is none of {', '.join(FORMATS)}", param_hint="--format")
     problems = selector_problems(selectors) if form == "html" else ["for the format html only"] if selectors else []
     if problems:
         raise typer.BadParameter("; ".join(problems), param_hint="--selector")
@@ -112,14 +126,16 @@ def format_of(form: str | None, selectors: Mapping[str, str]) -> str:
 
 def clock_of(config: Config, cadence: Cadence, at: str, weekday: str, timezone: str | None) -> DigestClock:
     if weekday.lower() not in WEEKDAYS:
-        raise typer.BadParameter(f"one of {', '.join(WEEKDAYS)}", param_hint="--weekday")
+        raise typer.BadParameter(f"{weekday!r} is none of {', '.join(WEEKDAYS)}", param_hint="--weekday")
     try:
         hour = time.fromisoformat(at)
     except ValueError:
-        raise typer.BadParameter('a time of day such as "08:00"', param_hint="--at") from None
+        raise typer.BadParameter(f"{at!r} is no time of day, such as 08:00", param_hint="--at") from None
     zone = timezone or config.timezone
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        raise typer.BadParameter("an IANA time zone such as Europe/Berlin", param_hint="--timezone") from None
+        raise typer.BadParameter(
+            f"{zone!r} is no IANA time zone, such as Europe/Berlin or UTC", param_hint="--timezone"
+        ) from None
     return DigestClock(cadence, zone, hour, WEEKDAYS.index(weekday.lower()))

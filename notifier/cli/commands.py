@@ -78,14 +78,34 @@ COMMANDS = {
     "db": ("database", "Move the database."),
 }
 
+# How `notifier --help` divides them.
+PANELS = {
+    "Set up": ("demo", "check", "check-listing", "doctor", "install-service", "dkim-key", "dkim-record"),
+    "Work": ("run", "once", "worker"),
+    "Look": ("status", "search", "explain", "preview", "send-test"),
+    "Subscribers": ("subscribe", "unsubscribe", "subscriber", "bounces", "export", "import"),
+    "Mail and hosts that wait": ("outbox", "release", "resume"),
+    "Database": ("backup", "restore", "migrate", "prune", "db"),
+}
+
 
 class Commands(TyperGroup):
     """A group that knows its commands by name before their modules are imported."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        uncalled = {name: _Uncalled(name, help=line) for name, (_, line) in COMMANDS.items()}
-        self.commands = {**uncalled, **self.commands}
+        known: dict[str, Any] = {}
+        for panel, names in PANELS.items():
+            for name in names:
+                known[name] = self.commands.get(name) or _Uncalled(name, help=COMMANDS[name][1])
+                known[name].rich_help_panel = panel
+        self.commands = known
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the command's name: whoever names the configuration there is told where it stands."""
+        if args and args[0].partition("=")[0] in ("-c", "--config"):
+            ctx.fail("--config stands after the command, as in: notifier check --config FILE")
+        return super().parse_args(ctx, args)
 
 
 class _Uncalled(TyperCommand):

@@ -27,7 +27,7 @@ from notifier.cli.arguments import (
     with_store,
 )
 from notifier.cli.screen import err, out, progress, show
-from notifier.config import Config
+from notifier.config import STATE, Config
 from notifier.confine import confine
 from notifier.daemon import utc_now
 from notifier.errors import ConfigError, NotifierError
@@ -62,6 +62,8 @@ def check(config: ConfigOption = None) -> None:
     try:
         if _has_database(chosen):
             with_store(chosen, nothing)
+        else:
+            problems += _no_place(chosen)
     except NotifierError as fault:
         problems.append(str(fault))
     for problem in problems:
@@ -146,6 +148,14 @@ def check_listing(
     if seen.verdict.outcome is Outcome.FAILED:
         raise typer.Exit(FAILED)
     out.print(f"\n{escape(table(seen.listing))}", soft_wrap=True)
+
+
+def _no_place(config: Config) -> list[str]:
+    """Say that the folder is missing in which a database is to be made; systemd makes that of the service."""
+    folder = Path(config.database_url.removeprefix("sqlite:///")).parent
+    if folder.is_dir() or folder == STATE:
+        return []
+    return [f"database: {folder} is not a directory: make it, or set `database` to another place"]
 
 
 def _has_database(config: Config) -> bool:

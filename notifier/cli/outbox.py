@@ -59,7 +59,7 @@ def list_(
         out.print_json(json.dumps([_plain(each) for each in found]))
         return
     if not found:
-        out.print("no message is like that")
+        out.print("no message is like that" if state or to else "there are no messages")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("no", "state", "to", "what", "queued", "next attempt"):

@@ -7,8 +7,8 @@ key, variable or credential that does not exist is an error, because a misspelt 
 
 from __future__ import annotations
 
-from notifier.config.load import load
+from notifier.config.load import STATE, load
 from notifier.config.tables import TABLES, WEEKDAYS, Config
 from notifier.config.values import sender_parts
 
-__all__ = ["TABLES", "WEEKDAYS", "Config", "load", "sender_parts"]
+__all__ = ["STATE", "TABLES", "WEEKDAYS", "Config", "load", "sender_parts"]

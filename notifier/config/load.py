@@ -21,6 +21,13 @@ OUTSIDE = {"NOTIFIER_CONFIG", "NOTIFIER_CAPTURES"}  # variables of the command l
 # A service's configuration and what it works on: a person's command finds the database that the service has.
 SERVICE, STATE = Path("/etc/notifier"), Path("/var/lib/notifier")
 MOST_BYTES = 1_000_000  # of a config.toml
+# What tomllib says -> what is most often meant.
+HINTS = {
+    "Invalid value": "; text stands in quotes",
+    "Expected newline": "; text stands in quotes",
+    "Cannot overwrite a value": "; an option may be there once only",
+    "Cannot declare": "; a table may be there once only, but for [[listing]] and [[subscription]]",
+}
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
@@ -63,7 +70,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         raw = path.read_bytes()
     except OSError as fault:
-        raise ConfigError([f"{path}: cannot be read: {fault.strerror}"]) from None
+        owner = ": run this as its owner, or as root" if isinstance(fault, PermissionError) else ""
+        raise ConfigError([f"{path}: cannot be read: {fault.strerror}{owner}"]) from None
     if len(raw) > MOST_BYTES:
         raise ConfigError([f"{path}: {len(raw):,} bytes are no configuration; the limit is {MOST_BYTES:,}"])
     try:
@@ -71,7 +79,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as fault:
         raise ConfigError([f"{path}: not UTF-8 at byte {fault.start}: save it as UTF-8"]) from None
     except tomllib.TOMLDecodeError as fault:
-        raise ConfigError([f"{path}: not TOML: {fault}"]) from None
+        hint = next((hint for said, hint in HINTS.items() if said in str(fault)), "")
+        raise ConfigError([f"{path}: not TOML: {fault}{hint}"]) from None
     values.pop("folder", None)
     return values
 
@@ -139,7 +148,7 @@ LETTERS = {
 
 def _problem(error: Any) -> str:
     where = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    kind, text = error["type"], error["msg"].removeprefix("Value error, ")
+    kind, text = error["type"], error["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     if kind == "extra_forbidden":
         table = [part for part in error["loc"][:-1] if not isinstance(part, int)]
         model = TABLES.get(str(table[-1]), Config) if table else Config
@@ -147,6 +156,14 @@ def _problem(error: Any) -> str:
         return f"{where}: there is no such option{near(str(error['loc'][-1]), known)}"
     if kind == "missing":
         return f"{where}: is required"
-    if kind == "string_pattern_mismatch":
+    if kind == "tuple_type":
+        text = (
+            f"write [[{where}]], in two brackets, before each one" if where in TABLES else "write a list, in brackets"
+        )
+    elif kind in ("int_parsing", "int_type", "int_from_float"):
+        text = "must be a whole number"
+    elif kind == "bool_parsing":
+        text = "must be true or false"
+    elif kind == "string_pattern_mismatch":
         text = LETTERS.get(str(error["loc"][-1]), text)
     return f"{where}: {text}" if where else text

@@ -123,7 +123,9 @@ def _site(base_url: str) -> list[Finding]:
             return [yellow("base_url", f"{url} answers 404: no feed was written yet, or another site is there")]
         return [red("base_url", f"{url} answers {answer.code}")]
     except OSError as fault:
-        return [red("base_url", f"{url} cannot be reached from here: {fault}")]
+        why = fault.reason if isinstance(fault, urllib.error.URLError) else fault
+        words = why.strerror if isinstance(why, OSError) and why.strerror else why
+        return [red("base_url", f"{url} cannot be reached from here: {words}")]
 
 
 async def _said(finding: Finding) -> list[Finding]:

@@ -106,8 +106,8 @@ class _Misread(Exception):
             yield text + '"'
         if (missing := text.count("(") - text.count(")")) > 0:
             yield text.rstrip() + ")" * missing
+        yield re.sub(r"(?:\s*(?:\b(?:AND|OR|NOT)|[-&|+=:(]+))+\s*$", "", text)
         yield " ".join(f"{before}{after}".split())
-        yield re.sub(r"(?:\s*(?:\b(?:AND|OR|NOT)|[-&|+=:]+))+\s*$", "", text)
         yield re.sub(r"^\s*(?:(?:AND|OR)\s+)+", "", text)
         yield f"* {text}"
         yield " ".join(part.surface for part in parts(text)[:8])
