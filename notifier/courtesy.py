@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from notifier.errors import Busy
 
-SHARE = 0.05  # of the time of one processor, for what gives way
+SHARE = 0.03  # of the time of one processor, for what gives way
 ADVANCE = 0.001  # seconds of a processor that are charged when a turn begins; what is beyond is charged as it goes
 MOST_DEBT = 2.0  # seconds until the next turn at most, whatever the last one took
 MOST_WAITING = 500

@@ -19,9 +19,9 @@ from notifier.web.pieces import bound_kernel
 
 BACKLOG = 4096  # connections that wait; Linux takes no more unless told to
 ADMITTED = 16  # connections in one turn of the event loop
-BESIDE_MAIL = 20  # the same while mail is being sent ..
+BESIDE_MAIL = 16  # the same while mail is being sent ..
 IN_HURRY = 5  # and in its first seconds (`courtesy.HURRY`) ..
-PAUSE = 0.05  # .. with so many seconds between two turns: 400, or 100, connections in a second; few turns, each costs
+PAUSE = 0.05  # .. with so many seconds between two turns: 320, or 100, connections in a second; few turns, each costs
 WITHOUT_ROOM = 1.0  # seconds to wait when the process, or the machine, has no file descriptors or memory left
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 

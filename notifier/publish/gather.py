@@ -7,6 +7,7 @@ out, so that a feed changes when its papers do; `trending`, which is about votes
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from notifier.store import Store
 
 ITEMS = 100  # of a feed, and of an archive page
 TRENDING = 30  # papers
+TURN = 5  # papers marked in one turn of the event loop: a millisecond each
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # the date of a feed that has never had an item
 
 
@@ -112,7 +114,11 @@ async def gather_private(stand: Newsstand, address: Address, feed: PrivateFeed) 
         raise NoSuchFeed(address.path)
     hits = {number for each in found for number in each.queries} & feed.queries.keys()
     queries = {number: parsed for number in hits if (parsed := _parsed(feed.queries[number][1]))}
-    items = [_item(stand, each, queries, labels) for each in found]
+    items = []
+    for number, each in enumerate(found, 1):
+        items.append(_item(stand, each, queries, labels))
+        if number % TURN == 0:
+            await asyncio.sleep(0)  # the mail has its turn
     before, newest = max(0, count - ITEMS), page is None  # so many are on archive pages only
     return replace(
         _channel(stand, address, title, words, items),
