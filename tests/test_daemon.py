@@ -60,8 +60,9 @@ async def test_f096_a_signal_ends_the_daemon_in_order(installation: World, name:
         assert await asyncio.wait_for(started.wait(), 10) == 0
 
 
+@pytest.mark.parametrize("command", ["once", "run"])
 async def test_p19_a_signal_during_a_send_lets_the_message_finish_and_leaves_none_in_doubt(
-    installation: World,
+    installation: World, command: str
 ) -> None:
     """The relay answers the final dot slowly; the signal falls into that wait."""
     async with post() as server:
@@ -71,10 +72,11 @@ async def test_p19_a_signal_during_a_send_lets_the_message_finish_and_leaves_non
         await installation.subscribe(READER, "*")
         await installation.subscribe("second@example.org", "*")
         server.fault("dot", "wait:2", "ok")
-        async with process(installation, "once") as started:
+        installation.extra = '[web]\nlisten = "127.0.0.1:0"\n'
+        async with process(installation, command) as started:
             await server.until(lambda: server.count("DATA") == 1)
             started.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(started.wait(), 15)
+            await asyncio.wait_for(started.wait(), 30)
         assert len(server.accepted) == 1
         with sqlite3.connect(installation.folder / "notifier.db") as database:
             states = Counter(state for (state,) in database.execute("SELECT state FROM message"))
