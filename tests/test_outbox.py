@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -84,6 +85,17 @@ async def test_g3_an_answer_changes_nothing_of_a_message_that_was_settled_alread
         late = Reply(Verdict.SENT, 250, "queued")
         assert await store.settle(message.outbox_id, late, NOW, resend=True) is OutboxState.FAILED
         assert await store.depth() == {OutboxState.FAILED: 1}
+
+
+async def test_a_mark_that_is_refused_takes_none_with_it_that_shares_its_transaction(database: str) -> None:
+    async with open_store(database) as store:
+        await subscribed(store, "ben@example.org")
+        await queued(store)
+        ours, left = sorted(await store.claim("me", NOW, LEASE, 10), key=lambda each: each.recipient)
+        await store.unsubscribe(left.recipient, NOW)
+        marks = [store.mark_in_doubt(number, "me") for number in (left.outbox_id, ours.outbox_id)]
+        assert await asyncio.gather(*marks) == [False, True]
+        assert await store.depth() == {OutboxState.FAILED: 1, OutboxState.IN_DOUBT: 1}
 
 
 @pytest.mark.parametrize(("resend", "expected"), [(True, OutboxState.DEFERRED), (False, OutboxState.HELD)])

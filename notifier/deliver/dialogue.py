@@ -21,6 +21,7 @@ LONGEST_REPLY = 32768  # octets, all lines of it
 NO_REPLY = -1  # the code of what is not a reply
 
 _CODE = re.compile(rb"[0-9]{3}(?![0-9])")
+_PLAIN = re.compile(rb"([0-9]{3}) ([!-~](?:[ -~]{0,500}[!-~])?)\r\n")  # nearly every reply
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -158,6 +159,8 @@ class Dialogue(asyncio.Protocol):
 
 def _first_reply(unread: bytearray) -> tuple[SMTPResponse, int] | None:
     """Return the reply that `unread` starts with and its length in octets, None if it is not complete yet."""
+    if plain := _PLAIN.match(unread):
+        return SMTPResponse(int(plain[1]), plain[2].decode()), plain.end()
     lines: list[bytes] = []
     start = 0
     while (end := unread.find(b"\n", start)) >= 0:

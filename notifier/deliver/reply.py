@@ -58,4 +58,6 @@ def enhanced(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a server's words as one printable line of bounded length."""
     words = " ".join(text[: 4 * LONGEST_TEXT].split())
+    if words.isprintable():
+        return words[:LONGEST_TEXT]
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)[:LONGEST_TEXT]

@@ -37,6 +37,7 @@ _MESSAGES = (
     .where(schema.message.c.id.in_(bindparam("ids", expanding=True)))
 )  # fmt: skip
 
+_CADENCES = {str(each): each for each in Cadence}
 _PAPERS: dict[int, tuple[Paper, tuple[str, ...]]] = {}
 _TOLD: dict[str, tuple[tuple[tuple[Paper, tuple[str, ...]] | None, ...], Told]] = {}
 
@@ -87,8 +88,8 @@ def _queued(
         token=row.token or "",
         feed=row.feed or "",
         period=row.period,
-        cadence=Cadence(row.cadence or Cadence.IMMEDIATE),
-        timezone=next((s.timezone for s in sorted(mine, key=lambda s: s.cadence != row.cadence)), "UTC"),
+        cadence=_CADENCES.get(row.cadence, Cadence.IMMEDIATE),
+        timezone=_timezone(row.cadence, mine),
         queued_at=row.queued_at,
         attempts=row.attempts,
         doubts=row.doubts,
@@ -97,6 +98,14 @@ def _queued(
         coverage=coverage,
         content=content,
     )
+
+
+def _timezone(cadence: str, mine: Sequence[Row[Any]]) -> str:
+    """Return the time zone of the first subscription of a cadence, else of the first one."""
+    for each in mine:
+        if each.cadence == cadence:
+            return str(each.timezone)
+    return str(mine[0].timezone) if mine else "UTC"
 
 
 async def _carried(connection: AsyncConnection, numbers: Sequence[int]) -> dict[int, str]:

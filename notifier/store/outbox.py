@@ -340,13 +340,16 @@ class Outbox:
 
 # What is done for every message that is sent, in SQLite's own words: the same as the statements below.
 KEPT = """INSERT INTO content (message_id, octets, packed_at)
-    SELECT id, ?, ? FROM message WHERE id = ? AND owner = ? AND state = 'claimed'
+    SELECT m.id, given.column2, given.column3 FROM (VALUES {rows}) given
+    JOIN message m ON m.id = given.column1 AND m.owner = ? AND m.state = 'claimed' WHERE true
     ON CONFLICT (message_id) DO UPDATE SET octets = excluded.octets, packed_at = excluded.packed_at"""
+KEPT_AT_ONCE = 50  # messages in one such statement
 MARK = """UPDATE message SET state = 'in-doubt', lease_until = coalesce(?, lease_until)
-    WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND state = 'claimed' RETURNING id"""
-OPEN = "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('claimed', 'in-doubt')"
+    WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND +state = 'claimed'"""
 SENT = """UPDATE message SET state = 'sent', attempts = attempts + 1, crashes = 0, owner = NULL, lease_until = NULL,
-    code = ?, reply = ?, settled_at = ? WHERE id = ?"""
+    code = json_extract(said.value, '$[1]'), reply = json_extract(said.value, '$[2]'),
+    settled_at = json_extract(said.value, '$[3]')
+    FROM json_each(?) said WHERE message.id = json_extract(said.value, '$[0]') AND +state IN ('claimed', 'in-doubt')"""
 FORGOTTEN = "DELETE FROM content WHERE message_id IN (SELECT value FROM json_each(?))"
 WELL = """UPDATE subscriber SET bounce_score = 0.0, bounced_at = NULL, health = ''
     WHERE id IN (SELECT m.subscriber_id FROM json_each(?) j JOIN message m ON m.id = j.value) AND state = 'confirmed'
@@ -383,8 +386,10 @@ async def _keep(database: Database, connection: AsyncConnection, rows: Sequence[
     if not database.is_sqlite:
         await keep_all(connection, rows, owner)
         return
-    plain = [(row["bytes"], row["at"] and instant(row["at"]), row["number"], owner) for row in rows]
-    await connection.exec_driver_sql(KEPT, plain)
+    for some in chunks(rows, KEPT_AT_ONCE):
+        values = [value for row in some for value in (row["number"], row["bytes"], row["at"] and instant(row["at"]))]
+        statement = KEPT.format(rows=", ".join(["(?, ?, ?)"] * len(some)))
+        await connection.exec_driver_sql(statement, (*values, owner))
 
 
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
@@ -431,22 +436,19 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
 def _common(database: sqlite3.Connection, marks: Sequence[_Mark], sent: Sequence[_Answer]) -> set[int]:
     """Mark messages and settle those that the relay took, on SQLite, as the statements above do; return the marked.
 
-    Raises _Uncommon when one of the settled is none of ours any more, or is there twice: that needs a closer look.
+    Raises _Uncommon when one of them is none of ours any more, or is there twice: that needs a closer look. Few
+    statements and no rows: between each and the next other threads of the program have their turn.
     """
-    marked = set[int]()
     for owner in {mark.owner for mark in marks}:
         ids = [mark.outbox_id for mark in marks if mark.owner == owner]
         until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
-        marked |= {row[0] for row in database.execute(MARK, (until and instant(until), json.dumps(ids), owner))}
-    if not sent:
-        return marked
-    ids = [each.outbox_id for each in sent]
-    if len(database.execute(OPEN, (json.dumps(ids),)).fetchall()) != len(ids):
-        raise _Uncommon
-    database.executemany(
-        SENT, [(each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now), each.outbox_id) for each in sent]
-    )
-    database.execute(FORGOTTEN, (json.dumps(ids),))
-    stale = max(each.now for each in sent) - STALE_AFTER
-    database.execute(WELL, (json.dumps(ids), instant(stale)))
-    return marked
+        if database.execute(MARK, (until and instant(until), json.dumps(ids), owner)).rowcount != len(ids):
+            raise _Uncommon
+    if sent:
+        said = [(each.outbox_id, each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now)) for each in sent]
+        if database.execute(SENT, (json.dumps(said),)).rowcount != len(sent):
+            raise _Uncommon
+        these = json.dumps([each.outbox_id for each in sent])
+        database.execute(FORGOTTEN, (these,))
+        database.execute(WELL, (these, instant(max(each.now for each in sent) - STALE_AFTER)))
+    return {mark.outbox_id for mark in marks}

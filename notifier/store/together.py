@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 MOST = 500  # requests in one transaction
+PAUSE = 0.0005  # seconds in which those join who are about to ask, when fewer asked than shared the last transaction
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -24,6 +25,7 @@ class Together(Generic[Request, Answer]):
         self._commit = commit
         self._waiting: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._writer: asyncio.Task[None] | None = None
+        self._last = 0  # requests that shared the last transaction
 
     def __call__(self, request: Request) -> asyncio.Future[Answer]:
         """Have one request done, after all that were made before it; its answer is to be awaited."""
@@ -38,6 +40,7 @@ class Together(Generic[Request, Answer]):
             while self._waiting:
                 await self._gather()
                 some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                self._last = len(some)
                 await self._write_some(some)
         finally:
             self._writer = None
@@ -47,6 +50,8 @@ class Together(Generic[Request, Answer]):
 
     async def _gather(self) -> None:
         """Let those join who are about to ask: a commit costs more than another look at what the loop has ready."""
+        if len(self._waiting) < self._last:
+            await asyncio.sleep(PAUSE)
         before = 0
         while before < len(self._waiting) < MOST:
             before = len(self._waiting)

@@ -109,7 +109,7 @@ class Turns:
         if len(behind) >= most or not self._behind:
             return behind
         first = await connection.execute(asked, {"after": "", "most": most - len(behind)})
-        return behind + [each for each in first.scalars() if each not in behind]
+        return list(dict.fromkeys([*behind, *first.scalars()]))
 
     async def _queue_up(self, connection: AsyncConnection, pace: Mapping[str, int]) -> None:
         """Let no other claim look at the domains of limited rate until this one has taken its turns (PostgreSQL)."""
