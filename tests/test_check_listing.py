@@ -15,7 +15,7 @@ from notifier.config import load
 from notifier.parse import FORMATS
 from notifier.probe import name_of, table
 from tests.servers.http import Site, site
-from tests.test_cli import Said, notifier
+from tests.terminal import Said, notifier
 from tests.test_rhythm import feed
 from tests.world import World, text_page
 

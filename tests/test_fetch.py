@@ -6,68 +6,19 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from notifier.errors import FetchError
 from notifier.fetch import Client, client, fetch
-from notifier.model import Listing, Page, Validators
+from notifier.model import Page, Validators
+from tests.fetching import NOW, Names, listing, page_of, server, trouble_of, web
 from tests.servers.http import HEAD, Answer, Fault, Site, raw, reset, silence, site, trickle
 from tests.servers.tls import certificate
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-NOTHING = Validators()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Site]:
-    async with site() as here:
-        yield here
-
-
-@pytest.fixture
-async def web() -> AsyncIterator[Client]:
-    async with client("ops@example.org", "1.0", deadline=5, clock=lambda: NOW) as opened:
-        yield opened
-
-
-def listing(url: str, *, private: bool = True) -> Listing:
-    return Listing(name="test", url=url, format="feed", allow_private=private)
-
-
-async def page_of(web: Client, url: str, known: Validators = NOTHING) -> Page:
-    page = await fetch(web, listing(url), known)
-    assert page is not None
-    return page
-
-
-async def trouble_of(web: Client, url: str, known: Validators = NOTHING, *, private: bool = True) -> FetchError:
-    with pytest.raises(FetchError) as caught:
-        await fetch(web, listing(url, private=private), known)
-    assert caught.value.reason.isprintable(), "a reason is one line that can be shown and logged"
-    return caught.value
-
-
-async def at_once(_seconds: float) -> None:
-    """Wait for no turn; tests/test_manners.py shows the waits."""
-
-
-class Names:
-    """A resolver that knows these names and remembers what it was asked."""
-
-    def __init__(self, **table: list[str]) -> None:
-        self.table = table
-        self.asked: list[str] = []
-
-    async def __call__(self, host: str, _port: int) -> Sequence[str]:
-        self.asked.append(host)
-        if host.partition(".")[0] not in self.table:
-            raise OSError(f"no such name: {host}")
-        return self.table[host.partition(".")[0]]
-
+__all__ = ["server", "web"]  # fixtures
 
 # --- a good page ------------------------------------------------------------------------------------------------------
 
@@ -275,8 +226,8 @@ async def test_tls_verifies_the_name_though_the_connection_is_to_an_address(tmp_
     async with site(tls=shown.server) as server:
         server.put("/", b"page")
         async with client("ops@example.org", "1.0", ca_file=shown.file, resolve=look_up) as web:
-            assert (await page_of(web, server.url("/", "papers.example"))).content == b"page"
-            reason = (await trouble_of(web, server.url("/", "other.example"))).reason
+            assert (await page_of(web, server.url("/", "papers.example"), allow_private=True)).content == b"page"
+            reason = (await trouble_of(web, server.url("/", "other.example"), allow_private=True)).reason
             assert "Hostname mismatch" in reason
             assert len(server.requests) == 1
 
@@ -381,7 +332,7 @@ async def test_f024_another_address_is_tried_when_one_does_not_connect(server: S
     server.put("/", b"page")
     look_up = Names(papers=["::1", "127.0.0.3", "127.0.0.1"])
     async with client("ops@example.org", "1.0", resolve=look_up) as web:
-        assert (await page_of(web, server.url("/", "papers.example"))).content == b"page"
+        assert (await page_of(web, server.url("/", "papers.example"), allow_private=True)).content == b"page"
     assert look_up.asked == ["papers.example"]
 
 
@@ -389,7 +340,7 @@ async def test_f024_a_host_that_has_ipv6_alone_is_reached(web: Client) -> None:
     try:
         async with site("::1") as server:
             server.put("/", b"page")
-            assert (await page_of(web, server.url())).content == b"page"
+            assert (await page_of(web, server.url(), allow_private=True)).content == b"page"
             assert server.requests[0].headers["host"] == f"[::1]:{server.port}"
     except OSError as error:
         pytest.skip(f"no IPv6 on this machine: {error}")

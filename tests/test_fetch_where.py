@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from notifier.fetch import Client, IPAddress, client, refusal
+from tests.fetching import Names, at_once, page_of, server, trouble_of, web
 from tests.servers.http import Site, site
-from tests.test_fetch import Names, at_once, page_of, server, trouble_of, web
 
 __all__ = ["server", "web"]  # fixtures
 
@@ -45,8 +45,8 @@ async def test_f012_a_redirect_to_a_private_address_is_refused_before_connecting
         async with client("ops@example.org", "1.0", refusal=only_the_server, sleep=at_once) as web:
             server.put("/port", status=302, location=inner.url())
             server.put("/80", status=302, location="http://127.0.0.2/")
-            by_port = await trouble_of(web, server.url("/port"), private=False)
-            by_address = await trouble_of(web, server.url("/80"), private=False)
+            by_port = await trouble_of(web, server.url("/port"), allow_private=False)
+            by_address = await trouble_of(web, server.url("/80"), allow_private=False)
         assert "unusual port" in by_port.reason
         assert "127.0.0.2 is a private address" in by_address.reason
         assert inner.requests == []
@@ -81,7 +81,7 @@ async def test_f014_a_host_that_means_a_private_address_is_refused_however_spelt
     web: Client, server: Site, host: str
 ) -> None:
     server.put("/", b"secret")
-    reason = (await trouble_of(web, server.url("/", host), private=False)).reason
+    reason = (await trouble_of(web, server.url("/", host), allow_private=False)).reason
     assert "not connecting" in reason or "cannot resolve" in reason or "not a URL" in reason
     assert server.requests == []
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,91 +17,29 @@ from typer.testing import CliRunner
 
 from notifier.cli import app
 from notifier.daemon import steps
-from notifier.errors import FetchError
-from notifier.fetch import Client, IPAddress, client, fetch, host_of
+from notifier.fetch import host_of
 from notifier.fetch.manners import asked, error_pause, paused, rest, used_up
-from notifier.model import HostState, Listing, Outcome, Page, Validators
-from notifier.store import Store, open_store
+from notifier.model import HostState, Outcome
+from notifier.store import open_store
+from tests.fetching import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    Time,
+    clock,
+    listing,
+    page_of,
+    polite,
+    server,
+    started,
+    targets,
+    trouble_of,
+)
 from tests.servers.http import Answer, Request, Site, silence, site
 from tests.world import World, text_page
 
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-NOTHING = Validators()
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-class Time:
-    """A clock that moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.slept: list[float] = []
-
-    def clock(self) -> datetime:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        awake = self.now + timedelta(seconds=seconds)
-        await asyncio.sleep(0)
-        self.now = max(self.now, awake)
-
-
-@pytest.fixture
-def clock() -> Time:
-    return Time()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Site]:
-    async with site() as here:
-        yield here
-
-
-@asynccontextmanager
-async def polite(clock: Time, store: Store | None = None) -> AsyncIterator[Client]:
-    """Open a client for which every name leads to 127.0.0.1, a public address."""
-
-    async def anywhere(_host: str, _port: int) -> Sequence[str]:
-        return ["127.0.0.1"]
-
-    def none_refused(_address: IPAddress, _allow_private: bool) -> None:
-        return None
-
-    async with client(
-        "ops@example.org", "1.0", hosts=store, deadline=5, resolve=anywhere, refusal=none_refused, clock=clock.clock,
-        sleep=clock.sleep,
-    ) as web:  # fmt: skip
-        yield web
-
-
-@asynccontextmanager
-async def started(tmp_path: Path, clock: Time) -> AsyncIterator[Client]:
-    """Open a client as the program does at its start, with the store that the last run left."""
-    async with open_store(f"sqlite:///{tmp_path}/notifier.db") as store, polite(clock, store) as web:
-        yield web
-
-
-def listing(url: str, **options: bool) -> Listing:
-    return Listing(name="test", url=url, format="feed", **options)
-
-
-async def page_of(web: Client, url: str, **options: bool) -> Page:
-    page = await fetch(web, listing(url, **options), NOTHING)
-    assert page is not None
-    return page
-
-
-async def trouble_of(web: Client, url: str, **options: bool) -> FetchError:
-    with pytest.raises(FetchError) as caught:
-        await fetch(web, listing(url, **options), NOTHING)
-    assert caught.value.reason.isprintable()
-    return caught.value
-
-
-def targets(server: Site) -> list[str]:
-    return [request.target for request in server.requests]
-
+__all__ = ["clock", "server"]  # fixtures
 
 # --- the gap ----------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from notifier.fetch.robots import forbidding, robots
+from tests.fetching import DAY, HOUR, MINUTE, Time, clock, page_of, polite, server, started, targets, trouble_of
 from tests.servers.http import Site, site
-from tests.test_manners import DAY, HOUR, MINUTE, Time, clock, page_of, polite, server, started, targets, trouble_of
 
 __all__ = ["clock", "server"]  # fixtures
 
