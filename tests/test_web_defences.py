@@ -35,6 +35,22 @@ async def test_every_answer_carries_the_security_headers(mailed: Visit) -> None:
         assert answer.headers["cache-control"]
 
 
+async def test_f110_no_answer_may_be_framed_or_load_and_run_what_is_not_ours(mailed: Visit) -> None:
+    """Written out, so that a word lost from the policy is missed."""
+    for url in ("/", "/nothing", mailed.leave_url(), mailed.copy_url()):
+        headers = (await mailed.client.get(url)).headers
+        policy = {
+            name: words for name, *words in (each.split() for each in headers["content-security-policy"].split(";"))
+        }
+        assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
+        assert {
+            words for name in policy.keys() - {"default-src", "base-uri", "frame-ancestors"} for words in policy[name]
+        } == {"'self'"}
+        assert {"form-action", "script-src", "style-src"} <= policy.keys()
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
 async def test_f117_a_link_opens_one_thing_of_one_reader(mailed: Visit) -> None:
     mine, _, my_number = mailed.copy_url().rpartition("-")
     theirs, _, their_number = mailed.copy_url(OTHER).rpartition("-")
