@@ -7,18 +7,20 @@ import itertools
 import socket
 import struct
 from collections import Counter
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from notifier.courtesy import ADVANCE, HURRY, HUSH, LOOK_AGAIN, MOST_DEBT, MOST_WAITING, SHARE, Courtesy
 from notifier.daemon.door import ADMITTED, BESIDE_MAIL, IN_HURRY, Door
-from notifier.daemon.steps import steps
+from notifier.daemon.steps import poll_listing, steps
 from notifier.errors import Busy
 from notifier.model import FeedFormat
 from notifier.publish.gather import Address, Kind
 from notifier.publish.shelf import QUEUE, RENDERING, Shelf
-from tests.visit import FORMATS, READER, Visit, titles
+from tests.visit import FORMATS, LATER, NEW, OLD, OTHER, READER, Visit, titles
+from tests.world import text_page
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: what is sent when the socket is closed is a RST
 
@@ -326,6 +328,27 @@ async def test_the_feeds_are_published_before_readers_have_their_turn(
     (send,) = (step for step in steps(told.site.running, asyncio.Event()) if step.name == "send")
     await send.work()
     assert found == [True]
+
+
+async def test_for_a_crowd_at_the_full_hour_no_feed_is_made_before_the_digests_are_sent(told: Visit) -> None:
+    running, readers = told.site.running, 20
+    running.courtesy.clock = lambda: 0.0  # the first seconds of the mail run, however slow this machine
+    paths = [told.path(feed, form) for feed in await told.private(READER) for form in FORMATS]
+    told.world.pages.put("/daily", text_page(LATER, *NEW, *OLD))
+    told.world.now += timedelta(minutes=31)
+    await poll_listing(running, running.config.listings[0])
+    made, mails = list[int](), len(told.world.mails(OTHER))
+    (send,) = (step for step in steps(running, asyncio.Event()) if step.name == "send")
+    sending = asyncio.ensure_future(send.work())
+    sending.add_done_callback(lambda _: made.append(len(running.shelf._copies)))
+    await asyncio.sleep(0)  # it has begun
+    async with httpx.AsyncClient(base_url=told.site.url, timeout=60) as crowd:
+        answers = await asyncio.gather(*(crowd.get(paths[number % len(paths)]) for number in range(readers)))
+    assert sending.done()
+    assert made == [0]
+    assert len(told.world.mails(OTHER)) == mails + 1
+    assert [answer.status_code for answer in answers] == [200] * readers
+    assert all(titles(answer) for answer in answers)
 
 
 @pytest.mark.parametrize("linger", [struct.pack("ii", 0, 0), RESET], ids=["FIN", "RST"])

@@ -59,7 +59,9 @@ async def feed(request: Request) -> Response:
         raise HTTPException(404) from None
     except RevokedFeed:
         raise HTTPException(410) from None
-    except (QueryError, CostlyQuery) as fault:
+    except QueryError as fault:
+        raise HTTPException(400, f"These words cannot be read as a query: {fault}.") from None
+    except CostlyQuery as fault:
         raise HTTPException(400, str(fault)) from None
     except Busy:
         raise HTTPException(503, headers={"retry-after": "30"}) from None
