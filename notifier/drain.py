@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from notifier import log
+from notifier.claims import LEASE, Claims
 from notifier.compose import write
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest, forget_marks
@@ -33,9 +34,6 @@ from notifier.retry import PERMANENT_REST
 from notifier.store import Store
 from notifier.templates import Templates
 
-LEASE = timedelta(minutes=20)  # longer than one message may take, its final dot included
-RENEWAL = 240.0  # seconds between renewals of the leases of what stands in line: a slow relay lets none of them lapse
-LAST_CLAIM = 10.0  # seconds that a claim has to end when the drain is cut off
 CLAIM = 400  # messages claimed at once; as many again may stand in line
 TURN = 5  # messages composed in one turn of the event loop: half a millisecond
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
@@ -153,15 +151,13 @@ class _Drain:
         self._stop = stop
         self._rests = rests
         self._places = places
-        self._left = most  # to be claimed yet
+        self._claims = Claims(desk.store, desk.owner, desk.clock, pace=desk.pace, most=most)
         # Of what may be under way to one domain this process has its share, too.
         self._line = Line(max(1, desk.per_domain * places // desk.relay.places))
         self._open = 1  # places at which the relay talks to us
         self._fault: Exception | None = None
         self._ends_at = asyncio.get_running_loop().time() + ROUND
         self._settling: set[asyncio.Future[OutboxState]] = set()  # answers that are being stored
-        self._mine: dict[OutboxId, Reply | None] = {}  # claimed, and what became of them is not stored yet
-        self._marked: set[OutboxId] = set()  # of these, those whose final dot may follow, or have followed
         self.states: Counter[OutboxState] = Counter()
         self.paused_until: datetime | None = None
         self.more = False
@@ -173,27 +169,21 @@ class _Drain:
         and leaves none of them in doubt, marked or not.
         """
         try:
-            async with self._renewing():
+            async with self._claims.renewing():
                 await self._run()
         except asyncio.CancelledError:
-            self._desk.left.update(self._unfinished())
+            self._desk.left.update(self._claims.unfinished())
             with contextlib.suppress(NotifierError):
                 await store_what_was_left(self._desk, self._desk.clock())
             raise
         except BaseException:
-            self._desk.left.update(self._unfinished())
+            self._desk.left.update(self._claims.unfinished())
             raise
-
-    def _unfinished(self) -> dict[OutboxId, Reply | None]:
-        """Return what is to be stored later; of a message whose final dot may have been written nobody knows."""
-        return {
-            number: reply for number, reply in self._mine.items() if reply is not None or number not in self._marked
-        }
 
     async def _run(self) -> None:
         if self._rests and not await self._desk.store.probe(self._desk.relay_name, self._desk.clock()):
             return
-        ready = await self._composed(await self._claimed(1 if self._rests else CLAIM))
+        ready = await self._composed(await self._claims.take(1 if self._rests else CLAIM))
         await self._knock(ready)
         self._line.put(ready)
         if not self._over():
@@ -220,7 +210,7 @@ class _Drain:
 
     async def _offer_suspects(self) -> None:
         """Offer the messages over which processes died, one at a time: if one of them is to blame, it is found."""
-        while not self._over() and (messages := await self._claimed(1, suspects=True)):
+        while not self._over() and (messages := await self._claims.take(1, suspects=True)):
             for item in await self._composed(messages):
                 await self._offered(*item)
             await self._all_settled()
@@ -233,7 +223,7 @@ class _Drain:
         elif numbers:
             await self._desk.store.release(numbers, self._desk.owner)
         for number in numbers:
-            self._mine.pop(number, None)
+            self._claims.ended(number)
 
     # --- one end of the line: claim and compose, a batch ahead of the places ---
 
@@ -241,10 +231,10 @@ class _Drain:
         try:
             while True:
                 await self._line.shorter(CLAIM)
-                if asyncio.get_running_loop().time() >= self._ends_at or self._left == 0:
+                if asyncio.get_running_loop().time() >= self._ends_at or self._claims.exhausted:
                     self.more = True
                     return
-                messages = [] if self._over() else await self._claimed(CLAIM)
+                messages = [] if self._over() else await self._claims.take(CLAIM)
                 if not messages:
                     return
                 ready = await self._composed(messages)
@@ -257,45 +247,6 @@ class _Drain:
         finally:
             self._line.close()
 
-    async def _claimed(self, most: int, *, suspects: bool = False) -> list[QueuedMessage]:
-        desk = self._desk
-        if self._left is not None and not suspects:
-            most = min(most, self._left)
-        claim = desk.store.claim(desk.owner, desk.clock(), LEASE, most, pace=desk.pace, suspects=suspects)
-        claiming = asyncio.create_task(claim, name="claim")
-        try:
-            messages = await asyncio.shield(claiming)
-        except asyncio.CancelledError:  # they may be ours all the same: only those we know of can be given back
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(LAST_CLAIM):
-                    self._mine.update((message.outbox_id, None) for message in await claiming)
-            raise
-        if self._left is not None and not suspects:
-            self._left -= len(messages)
-        self._mine.update((message.outbox_id, None) for message in messages)
-        return messages
-
-    @contextlib.asynccontextmanager
-    async def _renewing(self) -> AsyncIterator[None]:
-        """Keep what is claimed ours for as long as it takes: others take what a lease no longer covers."""
-        renewing = asyncio.create_task(self._renew(), name="renew leases")
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
-
-    async def _renew(self) -> None:
-        desk = self._desk
-        while True:
-            await asyncio.sleep(RENEWAL)
-            waiting = [number for number, reply in self._mine.items() if reply is None and number not in self._marked]
-            try:
-                if waiting:
-                    await desk.store.renew(waiting, desk.owner, desk.clock() + LEASE)
-            except Exception as fault:  # what is marked has a new lease; a database that is away ends the drain there
-                log.step_failed("renew leases", fault)
-
     async def _composed(self, messages: Sequence[QueuedMessage]) -> list[Item]:
         """Compose what has no bytes yet and keep them, so that every attempt carries the same; a bad one is held."""
         desk, ready = self._desk, list[Item]()
@@ -305,7 +256,7 @@ class _Drain:
             except Exception as fault:
                 log.compose_failed(message.recipient, message.message_id, fault)
                 await desk.store.hold(message.outbox_id, desk.owner, f"could not be composed: {fault}")
-                self._mine.pop(message.outbox_id, None)
+                self._claims.ended(message.outbox_id)
                 self.states[OutboxState.HELD] += 1
             if number % TURN == 0:
                 await asyncio.sleep(0)  # the places have their turn
@@ -390,7 +341,7 @@ class _Drain:
             await desk.store.postpone([message.outbox_id], desk.owner, until, "it could not be marked", marked=True)
             self._ended(message, None)
         except Exception as fault:  # of no kind we know: this message waits, the others leave
-            if self._mine.get(message.outbox_id) is not None:  # answered: the answer is stored later, nothing sent anew
+            if self._claims.has_answer(message.outbox_id):  # answered: the answer is stored later, nothing sent anew
                 raise
             log.step_failed(f"offer {message.message_id}", fault)
             now = desk.clock()
@@ -399,8 +350,7 @@ class _Drain:
 
     def _ended(self, message: QueuedMessage, state: OutboxState | None) -> None:
         """Take note of what became of a message, which is stored; None: nothing that counts."""
-        self._mine.pop(message.outbox_id, None)
-        self._marked.discard(message.outbox_id)
+        self._claims.ended(message.outbox_id)
         if state is not None:
             self.states[state] += 1
 
@@ -426,13 +376,13 @@ class _Drain:
                 raise _UnmarkedError(repr(fault)) from fault
             if not marked:
                 raise _WithdrawnError(message.message_id)
-            self._marked.add(message.outbox_id)  # nothing is awaited after this: who was cut off before wrote no dot
+            self._claims.marked(message.outbox_id)  # nothing is awaited after this: who was cut off before wrote no dot
 
         try:
             reply = await desk.relay.offer(envelope, in_doubt, following)
             if _too_large(message, envelope.content, reply, desk.relay) and (shorter := await self._shortened(message)):
                 reply = await desk.relay.offer(replace(envelope, content=shorter), in_doubt)
-            self._mine[message.outbox_id] = reply
+            self._claims.answered(message.outbox_id, reply)
         except _WithdrawnError:
             log.withdrawn(message.recipient, message.message_id)
             self._ended(message, None)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from notifier import drain
+from notifier import claims, drain
 from notifier.deliver import relay
 from notifier.model import Envelope, OutboxState, Reply, Verdict
 from notifier.pipeline import drain_outbox
@@ -171,7 +171,7 @@ async def test_what_stands_in_line_at_a_slow_relay_stays_ours(
     installation: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every message takes 15 minutes, which a lease covers; the last one has its turn after hours."""
-    monkeypatch.setattr(drain, "RENEWAL", 0.001)
+    monkeypatch.setattr(claims, "RENEWAL", 0.001)
     asked: list[tuple[int, int]] = []
 
     class Slow(Plain):
