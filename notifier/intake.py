@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ from notifier.model import (
 from notifier.parse import past
 from notifier.query import parse as parse_query
 from notifier.reconcile import is_first_of_its_day, reconcile
-from notifier.rhythm import next_poll
+from notifier.rhythm import next_poll, pause_after
 from notifier.store import Store
 from notifier.store.shards import Shard
 
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 LOOKS = 5  # how often a poll looks again when another one recorded the same papers in between
 KILLS_ALLOWED = 3  # of the parser by one page, before it is quarantined
 MOST_PAGES = 20  # of one listing in one poll
-LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps failing
 NO_QUERY = QueryId(0)  # before the first
 
 
@@ -238,8 +237,7 @@ async def record_failure(
 ) -> Poll:
     """Record why a poll failed and wait longer each time, as long as the server asks for at least."""
     done = _poll(listing, Diff((), Outcome.FAILED, trouble.reason), now)
-    failures = state.failures if state else 0
-    pause = max(listing.poll, min(listing.poll * 2 ** min(failures, 10), LONGEST_BACKOFF))
+    pause = pause_after(listing, (state.failures if state else 0) + 1)
     if isinstance(trouble, FetchError) and trouble.retry_after is not None:
         pause = max(pause, trouble.retry_after)
     await intake.store.record_failure(done, now + pause)

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from notifier.confine import Worker
 from notifier.diff import diff
-from notifier.errors import PageError
+from notifier.errors import FetchError, PageError
 from notifier.fetch import Client, fetch
 from notifier.model import Batch, Diff, Listing, Page, Paper, PaperId, Seen, Track, Validators
 from notifier.parse import FORMATS, past
@@ -47,8 +47,7 @@ class Probe:
 
 async def probe(client: Client, worker: Worker, listing: Listing, now: datetime) -> Probe:
     """Fetch a listing once and read it; a listing whose format is "" is read by the format that fits best."""
-    page = await fetch(client, listing, Validators())
-    assert page is not None, "a request without validators is never answered 304"
+    page = await _page(client, listing)
     if listing.format:
         try:
             batch = await worker.parse(page, listing.format, listing.selectors)
@@ -67,6 +66,20 @@ async def probe(client: Client, worker: Worker, listing: Listing, now: datetime)
     return Probe(
         listing=replace(listing, format=best), page=page, batch=batch, verdict=_verdict(batch, now), others=others
     )
+
+
+async def _page(client: Client, listing: Listing) -> Page:
+    """Fetch the page; when it is refused for a time, say until when: there is no next poll to wait for it."""
+    try:
+        page = await fetch(client, listing, Validators())
+    except FetchError as refusal:
+        if refusal.status is None or refusal.retry_after is None:
+            raise
+        until = client.clock() + refusal.retry_after
+        reason = f"{refusal.reason}; not to be asked again before {until:%Y-%m-%d %H:%M} UTC"
+        raise FetchError(listing.url, reason, status=refusal.status, retry_after=refusal.retry_after) from None
+    assert page is not None, "a request without validators is never answered 304"
+    return page
 
 
 async def _try_all(worker: Worker, page: Page) -> tuple[dict[str, Batch], list[tuple[str, str]]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from notifier.model import Listing, Outcome
+from notifier.model import Listing, ListingState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ WATCHED_FOR = timedelta(hours=4)  # after that it is late, or a holiday: the lis
 DATED_AHEAD = timedelta(hours=4)  # what is announced in the evening carries the date of the next day
 LONGEST_AHEAD = timedelta(days=2)  # a day further ahead is a slip of the page
 LONGEST_REST = timedelta(hours=6)  # between polls once the batch is out
+LONGEST_BACKOFF = timedelta(hours=6)  # between polls of a listing that keeps failing
 LONGEST_PAUSE_DAYS = 7  # between two announcements, more than any weekend
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -62,6 +63,37 @@ def next_poll(
     if now < latest + WATCHED_FOR:
         return now + WATCHED_EVERY
     return min(now + listing.poll, now + LONGEST_REST, following)
+
+
+def pause_after(listing: Listing, failures: int) -> timedelta:
+    """Return how long a listing is left alone that failed so many times in a row, at least once: longer each time."""
+    return max(listing.poll, min(listing.poll * (1 << min(failures - 1, 10)), LONGEST_BACKOFF))
+
+
+def why(listing: Listing, state: ListingState) -> str:
+    """Say why the next poll is when it is; "" where it was planned by hand, or for another configuration."""
+    after = state.next_poll_at - state.polled_at
+    usual = f"every {_in_words(listing.poll)}"
+    if state.outcome is Outcome.FAILED:
+        pause = pause_after(listing, state.failures)
+        if after > pause:
+            return "the site asks for this pause"
+        longer = f"later after each failure, {_in_words(max(LONGEST_BACKOFF, listing.poll))} at most"
+        return "" if after < pause else longer if pause > listing.poll else usual
+    announced = ANNOUNCED.get(listing.format)
+    if announced and after > timedelta():
+        if state.next_poll_at == _following(announced, state.polled_at):
+            return "arXiv announces then"
+        if after == LONGEST_REST:
+            return f"every {_in_words(LONGEST_REST)} until arXiv announces again"
+        if after == WATCHED_EVERY and state.polled_at < _latest(announced, state.polled_at) + WATCHED_FOR:
+            return f"every {_in_words(WATCHED_EVERY)} until the batch that arXiv announced is there"
+    return usual if after == listing.poll else ""
+
+
+def _in_words(span: timedelta) -> str:
+    minutes = span.total_seconds() / 60
+    return f"{minutes / 60:g} hours" if minutes >= 120 and not minutes % 60 else f"{minutes:g} minutes"
 
 
 def _is_out(latest: datetime, fresh_at: datetime | None, now: datetime) -> bool:

@@ -30,6 +30,7 @@ from notifier.model import (
     StoredPaper,
 )
 from notifier.reconcile import in_words, reconcile
+from notifier.rhythm import why
 from notifier.store import Store
 from notifier.store.quarantine import Kill
 
@@ -221,6 +222,8 @@ def _listing_lines(each: Watched, width: int) -> Iterator[str]:
     again = f"failed {state.failures} times in a row: " if state.failures > 1 else ""
     if again or not batch.endswith(f": {state.reason}"):
         yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
+    if reason := why(each.listing, state):
+        yield f"{INDENT}next poll: {reason}"
     if each.gaps:
         yield f"{INDENT}past days still to be read: " + ", ".join(map(str, each.gaps))
         if each.gap_trouble:
@@ -290,6 +293,7 @@ def _listing_json(each: Watched) -> dict[str, Any]:
         "polled_at": _iso(state.polled_at if state else None),
         "fresh_at": _iso(state.fresh_at if state else None),
         "next_poll_at": _iso(state.next_poll_at if state else None),
+        "next_poll_why": why(each.listing, state) if state else "",
         "batch": _batch_json(batch) if batch else None,
         "missed_days": [day.isoformat() for day in each.gaps],
         "missed_days_trouble": each.gap_trouble,

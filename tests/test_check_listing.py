@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+import sys
 import tomllib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -62,6 +65,35 @@ async def test_it_says_what_a_listing_would_read(tmp_path: Path) -> None:
         assert expected in said.out
     assert "Fictional paper 4" not in said.out
     assert files(tmp_path) == []
+
+
+async def test_a_site_that_asks_for_a_pause_is_said_to_and_until_when() -> None:
+    async with site() as server:
+        server.put("/papers", b"busy", status=503, retry_after="7200")
+        before = datetime.now(UTC)
+        said = await notifier("check-listing", server.url("/papers"), "--allow-private", *ASKING)
+    assert said.code == 1
+    found = re.search(r"503 .*busy; not to be asked again before (\S+ \S+) UTC", " ".join(said.err.split()))
+    assert found, said.err
+    until = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+    assert before + timedelta(hours=2) - timedelta(minutes=1) <= until <= datetime.now(UTC) + timedelta(hours=2)
+
+
+async def test_f023_a_proxy_set_where_the_program_is_started_is_never_asked() -> None:
+    """The same environment sends a client that does believe it to the proxy."""
+    async with site() as server, site() as proxy:
+        server.put("/papers", feed(1, 2, 3, 4))
+        names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+        proxies = dict.fromkeys(names, proxy.url().rstrip("/"))
+        said = await notifier("check-listing", server.url("/papers"), "--allow-private", *ASKING, **proxies)
+        assert (said.code, said.err, proxy.requests) == (0, "", [])
+        assert "papers: 4 read" in said.out
+        believing = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])"
+        started = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", believing, server.url("/papers"), env=proxies, stderr=asyncio.subprocess.DEVNULL
+        )
+        await started.wait()
+        assert len(proxy.requests) == 1
 
 
 async def test_the_table_it_prints_is_a_configuration(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from notifier.model import Listing, Outcome
-from notifier.rhythm import next_poll
+from notifier.model import Listing, ListingState, Outcome, Validators
+from notifier.rhythm import next_poll, pause_after, why
 from tests.world import World
 
 PAGE = Listing(name="cs.CL page", url="https://arxiv.org/list/cs.CL/new", format="arxiv-list")
@@ -175,3 +175,44 @@ def test_a_first_poll_that_still_reads_the_batch_before_keeps_watching(listing: 
 def test_a_day_that_is_far_ahead_is_not_believed() -> None:
     now = utc("2026-01-12 01:02")
     assert next_poll(PAGE, Outcome.WAITING, None, now, date(2062, 1, 12)) == now + 10 * MINUTES
+
+
+def planned(listing: Listing, now: datetime, next_poll_at: datetime, outcome: Outcome, failures: int = 0) -> str:
+    """Why a listing polled at `now` is polled next when it is."""
+    state = ListingState(
+        name=listing.name, url=listing.url, validators=Validators(), primed=True, polled_at=now, fresh_at=None,
+        next_poll_at=next_poll_at, failures=failures, outcome=outcome, reason="",
+    )  # fmt: skip
+    return why(listing, state)
+
+
+def test_each_plan_says_why_it_is_so() -> None:
+    evening, night, noon = utc("2026-07-14 00:05"), utc("2026-07-14 21:00"), utc("2026-07-14 12:00")
+    for listing, now, fresh_at, expected in (
+        (OTHER, noon, None, "every 45 minutes"),
+        (PAGE, evening, evening - 20 * HOURS, "every 10 minutes until the batch that arXiv announced is there"),
+        (PAGE, evening, evening, "every 6 hours until arXiv announces again"),
+        (PAGE, night, night, "arXiv announces then"),
+        (PAGE, noon, None, "every 30 minutes"),
+    ):
+        following = next_poll(listing, Outcome.WAITING, fresh_at, now)
+        assert planned(listing, now, following, Outcome.WAITING) == expected
+
+
+def test_a_pause_after_failures_says_whose_it_is() -> None:
+    now = utc("2026-07-14 12:00")
+    for failures, pause, expected in (
+        (1, pause_after(OTHER, 1), "every 45 minutes"),
+        (3, pause_after(OTHER, 3), "later after each failure, 6 hours at most"),
+        (9, pause_after(OTHER, 9), "later after each failure, 6 hours at most"),
+        (1, 2 * HOURS, "the site asks for this pause"),
+        (2, 20 * HOURS, "the site asks for this pause"),
+    ):
+        assert planned(OTHER, now, now + pause, Outcome.FAILED, failures) == expected
+
+
+def test_a_plan_that_was_made_otherwise_says_nothing() -> None:
+    """By hand, or for another configuration."""
+    now = utc("2026-07-14 12:00")
+    assert planned(OTHER, now, now, Outcome.WAITING) == ""
+    assert planned(OTHER, now, now + 11 * MINUTES, Outcome.FRESH) == ""

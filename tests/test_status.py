@@ -42,9 +42,11 @@ async def test_a_listing_shows_its_last_batch_the_next_poll_and_the_reason(insta
         "daily    waiting  2026-03-02 13:30  2026-03-02 14:00\n"
         "    fresh 2026-03-02 13:00, batch of Mar 2: 2 read, 1 new\n"
         "    2 read, all seen before\n"
+        "    next poll: every 30 minutes\n"
         "other    failed   2026-03-02 13:30  2026-03-02 15:30\n"
         "    never fresh\n"
         "    failed 3 times in a row: 502 Whatever: gateway trouble\n"
+        "    next poll: later after each failure, 6 hours at most\n"
         "papers: 2 seen, 1 of them news\n"
         "outbox: none\n"
         "subscribers: none"
@@ -85,6 +87,7 @@ async def test_json_has_stable_keys_and_iso_instants(installation: World) -> Non
         "polled_at": "2026-03-02T12:01:00+00:00",
         "fresh_at": "2026-03-02T12:01:00+00:00",
         "next_poll_at": "2026-03-02T12:31:00+00:00",
+        "next_poll_why": "every 30 minutes",
         "batch": {
             "listed_on": None,
             "day_text": "Mar 2",
