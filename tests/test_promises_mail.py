@@ -115,8 +115,18 @@ async def test_g3_f118_a_reader_who_leaves_while_mail_waits_gets_none(installati
         await installation.run()
         async with installation.opened() as running:
             assert await running.store.unsubscribe(READER, installation.now)
+            waiting = {OutboxState.QUEUED, OutboxState.DEFERRED} & (await running.store.depth()).keys()
+            assert not waiting, "it is called back, not only stopped later"
         await installation.run(minutes=60)
         assert server.accepted == []
+        async with installation.opened() as running:
+            reader = await running.store.subscriber(READER)
+            assert reader
+            await running.store.come_back(reader.subscriber_id, installation.now)
+        installation.pages.put("/daily", text_page(*LATE, *NEW))
+        await installation.run(minutes=60)
+        (message,) = server.accepted
+        assert all(title in message.content for title in NEW), "what was called back is owed again"
 
 
 # --- G6 isolation -----------------------------------------------------------------------------------------------------
