@@ -14,8 +14,6 @@ thousands; what waits is found by an index, never loaded or counted.
 from __future__ import annotations
 
 import contextlib
-import json
-import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,9 +29,9 @@ from notifier.store import schema
 from notifier.store.contents import contents, forget_told
 from notifier.store.engine import Database, again, chunks
 from notifier.store.lines import keep_lines, packed
-from notifier.store.score import STALE_AFTER, went_well
+from notifier.store.score import went_well
 from notifier.store.settle import LONGEST_REPLY, forget, return_papers, settle, spread
-from notifier.store.sqlite import instant
+from notifier.store.shortcut import Uncommon, keep_rows, shortcut
 from notifier.store.stroke import keep_all, stroke
 from notifier.store.together import Together
 from notifier.store.turns import NO_PACE, Turns
@@ -64,10 +62,6 @@ class _Answer:
     reply: Reply
     now: datetime
     resend: bool
-
-
-class _Uncommon(Exception):
-    """Something is not as it is for nearly every message: each is looked at more closely."""
 
 
 class Outbox:
@@ -157,12 +151,12 @@ class Outbox:
         async def apply(connection: AsyncConnection) -> tuple[set[int], dict[int, OutboxState]]:
             return await _mark(connection, marks), await _settle_all(connection, answers)
 
-        try:
-            if plain and self._database.is_sqlite:
-                marked = await self._database.change(lambda database: _common(database, marks, answers))
-                return [each.outbox_id in marked if isinstance(each, _Mark) else OutboxState.SENT for each in requests]
-        except _Uncommon:
-            pass
+        if plain:
+            dots = [(each.outbox_id, each.owner, each.lease_until) for each in marks]
+            sent = [(each.outbox_id, each.reply.code, each.reply.text[:LONGEST_REPLY], each.now) for each in answers]
+            with contextlib.suppress(Uncommon):
+                await self._database.change(lambda database: shortcut(database, dots, sent))
+                return [isinstance(each, _Mark) or OutboxState.SENT for each in requests]
         marked, settled = await self._database.transact(apply, alone=not plain)
         return [each.outbox_id in marked if isinstance(each, _Mark) else settled[each.outbox_id] for each in requests]
 
@@ -338,23 +332,6 @@ class Outbox:
                 await connection.execute(back)
 
 
-# What is done for every message that is sent, in SQLite's own words: the same as the statements below.
-KEPT = """INSERT INTO content (message_id, octets, packed_at)
-    SELECT m.id, given.column2, given.column3 FROM (VALUES {rows}) given
-    JOIN message m ON m.id = given.column1 AND m.owner = ? AND m.state = 'claimed' WHERE true
-    ON CONFLICT (message_id) DO UPDATE SET octets = excluded.octets, packed_at = excluded.packed_at"""
-KEPT_AT_ONCE = 50  # messages in one such statement
-MARK = """UPDATE message SET state = 'in-doubt', lease_until = coalesce(?, lease_until)
-    WHERE id IN (SELECT value FROM json_each(?)) AND owner = ? AND +state = 'claimed'"""
-SENT = """UPDATE message SET state = 'sent', attempts = attempts + 1, crashes = 0, owner = NULL, lease_until = NULL,
-    code = json_extract(said.value, '$[1]'), reply = json_extract(said.value, '$[2]'),
-    settled_at = json_extract(said.value, '$[3]')
-    FROM json_each(?) said WHERE message.id = json_extract(said.value, '$[0]') AND +state IN ('claimed', 'in-doubt')"""
-FORGOTTEN = "DELETE FROM content WHERE message_id IN (SELECT value FROM json_each(?))"
-WELL = """UPDATE subscriber SET bounce_score = 0.0, bounced_at = NULL, health = ''
-    WHERE id IN (SELECT m.subscriber_id FROM json_each(?) j JOIN message m ON m.id = j.value) AND state = 'confirmed'
-    AND (bounced_at IS NULL OR bounced_at < ?) AND (health <> '' OR bounce_score <> 0)"""
-
 # The statements of every message that is sent, made once: making them costs more than their execution.
 _MINE = schema.message.c.id.in_(bindparam("ids", expanding=True))
 _CLAIMED = (
@@ -382,14 +359,11 @@ _SENT = (
 
 
 async def _keep(database: Database, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], owner: str) -> None:
-    """Store the bytes of claimed messages; those of PostgreSQL as one statement."""
+    """Store the bytes of claimed messages, in as few statements as each database takes."""
     if not database.is_sqlite:
         await keep_all(connection, rows, owner)
         return
-    for some in chunks(rows, KEPT_AT_ONCE):
-        values = [value for row in some for value in (row["number"], row["bytes"], row["at"] and instant(row["at"]))]
-        statement = KEPT.format(rows=", ".join(["(?, ?, ?)"] * len(some)))
-        await connection.exec_driver_sql(statement, (*values, owner))
+    await keep_rows(connection, rows, owner)
 
 
 async def _mark(connection: AsyncConnection, marks: Sequence[_Mark]) -> set[int]:
@@ -431,24 +405,3 @@ async def _settle_all(connection: AsyncConnection, answers: Sequence[_Answer]) -
         if each.reply.verdict is not Verdict.SENT:
             states[each.outbox_id] = await settle(connection, rows[each.outbox_id], each.reply, each.now, each.resend)
     return states
-
-
-def _common(database: sqlite3.Connection, marks: Sequence[_Mark], sent: Sequence[_Answer]) -> set[int]:
-    """Mark messages and settle those that the relay took, on SQLite, as the statements above do; return the marked.
-
-    Raises _Uncommon when one of them is none of ours any more, or is there twice: that needs a closer look. Few
-    statements and no rows: between each and the next other threads of the program have their turn.
-    """
-    for owner in {mark.owner for mark in marks}:
-        ids = [mark.outbox_id for mark in marks if mark.owner == owner]
-        until = max((mark.lease_until for mark in marks if mark.owner == owner and mark.lease_until), default=None)
-        if database.execute(MARK, (until and instant(until), json.dumps(ids), owner)).rowcount != len(ids):
-            raise _Uncommon
-    if sent:
-        said = [(each.outbox_id, each.reply.code, each.reply.text[:LONGEST_REPLY], instant(each.now)) for each in sent]
-        if database.execute(SENT, (json.dumps(said),)).rowcount != len(sent):
-            raise _Uncommon
-        these = json.dumps([each.outbox_id for each in sent])
-        database.execute(FORGOTTEN, (these,))
-        database.execute(WELL, (these, instant(max(each.now for each in sent) - STALE_AFTER)))
-    return {mark.outbox_id for mark in marks}
