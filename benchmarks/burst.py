@@ -199,7 +199,8 @@ async def run(digests: int, readers: int, rounds: int) -> None:
     print(f"digests beside readers of ours: {medians['ours'][0] / medians[''][0]:.2f} of alone", end="")
     if "nginx" in medians:
         print(f"; beside readers of nginx: {medians['nginx'][0] / medians[''][0]:.2f} of alone", end="")
-        print(f"; ours of nginx: {medians['ours'][0] / medians['nginx'][0]:.2f}")
+        print(f"; ours of nginx: {medians['ours'][0] / medians['nginx'][0]:.2f}", end="")
+        print(f", by the processor {medians['ours'][1] / medians['nginx'][1]:.2f}")
 
 
 if __name__ == "__main__":
