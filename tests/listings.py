@@ -42,6 +42,23 @@ def listing_page(title: str, *, head: str = "") -> str:
         </div></body></html>"""
 
 
+def arxiv_feed(*numbers: int) -> str:
+    """A feed of arXiv with fictional papers of these numbers."""
+    items = "".join(
+        f"<item><title>Fictional paper {number}</title><link>https://arxiv.org/abs/2603.{number:05}</link>"
+        f'<guid isPermaLink="false">oai:arXiv.org:2603.{number:05}v1</guid><category>cs.CL</category>'
+        f"<description>arXiv:2603.{number:05}v1 Announce Type: new \nAbstract: An invented abstract.</description>"
+        "<arxiv:announce_type>new</arxiv:announce_type><dc:creator>Ada Quill</dc:creator></item>"
+        for number in numbers
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><rss version="2.0" xmlns:arxiv="http://arxiv.org/schemas/atom" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>cs.CL updates on arXiv.org</title>'
+        "<link>http://rss.arxiv.org/rss/cs.CL</link><description>cs.CL updates on the arXiv.org e-print archive."
+        f"</description>{items}</channel></rss>"
+    )
+
+
 def seconds(content: str, format: str) -> tuple[float, Batch | PageError]:
     """Parse a page; return the processor seconds that it took, and what came out."""
     start = time.process_time()

@@ -14,6 +14,8 @@ from conftest import PROJECT
 
 from tests.world import World, text_page
 
+READER = "reader@example.org"
+
 
 @dataclass(frozen=True)
 class Said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def test_a_module_imports_only_what_its_room_allows(path: Path) -> None:
     for name in names:
         if name in HOMES:
             assert here in HOMES[name], f"{name} lives in {HOMES[name]}, not in {here}"
+
+
+def test_no_test_imports_another_one() -> None:
+    """What several of them set up stands in modules of its own, in which no test is."""
+    borrowed = [
+        (file.name, name)
+        for file in Path(__file__).parent.glob("*.py")
+        for name in re.findall(r"^(?:from|import) (?:tests\.)?(test_\w+)", file.read_text(), re.MULTILINE)
+    ]
+    assert borrowed == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import date
 
@@ -11,6 +10,7 @@ import pytest
 from notifier.backfill import days_to_read
 from notifier.model import Outcome
 from notifier.status import lines, status
+from tests.day_pages import Days, day_page
 from tests.servers.http import Answer, Request
 from tests.world import World, text
 
@@ -36,43 +36,6 @@ def test_the_weekdays_between_two_pages_are_to_be_read(
     url: str, format: str, last: date | None, current: date, expected: list[int]
 ) -> None:
     assert [day.day for day in days_to_read(url, format, last, current)] == expected
-
-
-def day_page(day: str, *numbers: int) -> bytes:
-    """A day of the Daily Papers API with fictional papers of these numbers."""
-    items = [
-        {
-            "title": f"Fictional paper {number} for the day {day}",
-            "paper": {
-                "id": f"2603.{number:05}",
-                "title": f"Fictional paper {number} for the day {day}",
-                "summary": f"An abstract, wholly invented, about the matter of number {number}.",
-                "authors": [{"name": "Ada Quill", "hidden": False}],
-                "publishedAt": f"{day}T00:00:00.000Z",
-                "submittedOnDailyAt": f"{day}T06:00:00.000Z",
-                "upvotes": number,
-            },
-            "numComments": 0,
-        }
-        for number in numbers
-    ]
-    return json.dumps(items).encode()
-
-
-class Days:
-    """A Daily Papers API: without a date it shows the newest day, with one that day."""
-
-    def __init__(self, installation: World) -> None:
-        self.days: dict[str, bytes] = {}
-        self.broken: set[str] = set()
-        installation.pages.otherwise = self.answer
-
-    def answer(self, request: Request) -> Answer:
-        asked = request.target.partition("date=")[2] or max(self.days)
-        if asked in self.broken:
-            return Answer(status=500, body=b"trouble")
-        body = self.days.get(asked, b"[]")
-        return Answer(body=body, headers=(("Content-Type", "application/json"),))
 
 
 @pytest.fixture

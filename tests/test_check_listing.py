@@ -17,9 +17,9 @@ from conftest import PROJECT
 from notifier.config import load
 from notifier.parse import FORMATS
 from notifier.probe import name_of, table
+from tests.listings import arxiv_feed
 from tests.servers.http import Site, site
 from tests.terminal import Said, notifier
-from tests.test_rhythm import feed
 from tests.world import World, text_page
 
 GOLDEN = PROJECT / "tests" / "golden"
@@ -49,7 +49,7 @@ def block(said: Said) -> str:
 
 
 async def test_it_says_what_a_listing_would_read(tmp_path: Path) -> None:
-    said = await checked(feed(1, 2, 3, 4), "--format", "arxiv-feed", *ASKING, folder=tmp_path)
+    said = await checked(arxiv_feed(1, 2, 3, 4), "--format", "arxiv-feed", *ASKING, folder=tmp_path)
     assert (said.code, said.err) == (0, "")
     for expected in (
         "read as arxiv-feed",
@@ -82,7 +82,7 @@ async def test_a_site_that_asks_for_a_pause_is_said_to_and_until_when() -> None:
 async def test_f023_a_proxy_set_where_the_program_is_started_is_never_asked() -> None:
     """The same environment sends a client that does believe it to the proxy."""
     async with site() as server, site() as proxy:
-        server.put("/papers", feed(1, 2, 3, 4))
+        server.put("/papers", arxiv_feed(1, 2, 3, 4))
         names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
         proxies = dict.fromkeys(names, proxy.url().rstrip("/"))
         said = await notifier("check-listing", server.url("/papers"), "--allow-private", *ASKING, **proxies)
@@ -133,7 +133,7 @@ async def test_without_a_format_it_recognises_each(format: str) -> None:
 
 
 async def test_it_says_which_other_formats_could_read_the_page() -> None:
-    said = await checked(feed(1, 2), *ASKING)
+    said = await checked(arxiv_feed(1, 2), *ASKING)
     assert "read as arxiv-feed\n  rather than as feed, which finds less in it\n" in said.out
 
 
@@ -155,7 +155,7 @@ async def test_selectors_are_no_advice_for_a_page_that_is_no_html() -> None:
 
 
 async def test_a_page_of_another_format_than_said_is_no_page_that_was_cut_off() -> None:
-    said = await checked(feed(1, 2), "--format", "arxiv-list", *ASKING)
+    said = await checked(arxiv_feed(1, 2), "--format", "arxiv-list", *ASKING)
     assert "not read as arxiv-list: not HTML; found an XML document; without --format every one is tried" in said.err
 
 

@@ -16,10 +16,9 @@ from typer.testing import CliRunner
 from notifier.cli import app
 from notifier.model import Cadence
 from tests.servers.smtp import post
-from tests.terminal import notifier, watched
+from tests.terminal import READER, notifier, watched
 from tests.world import World, text_page
 
-READER = "reader@example.org"
 OLD = ["An Old Fictional Paper on Lighthouses"]
 NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferries"]
 LONG = "A Fictional Title That Goes On and On " + "about Very Long Things " * 4 + "and Ends Here"

@@ -11,8 +11,7 @@ import pytest
 from notifier.cli.commands import COMMANDS, PANELS
 from notifier.config import load
 from notifier.errors import ConfigError
-from tests.terminal import POWERLESS, notifier
-from tests.test_cli import READER
+from tests.terminal import POWERLESS, READER, notifier
 from tests.world import World, text_page
 
 LEAST = 'contact = "you@example.org"\n'

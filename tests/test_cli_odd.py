@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-from tests.terminal import POWERLESS, notifier, watched
-from tests.test_cli import READER
+from tests.terminal import POWERLESS, READER, notifier, watched
 from tests.world import World, text_page
 
 OLD = "Fictional Lighthouses – an Old Survey"

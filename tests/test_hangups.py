@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 
 from tests.servers.smtp import post
-from tests.test_notify import supervised
+from tests.supervised import supervised
 from tests.world import World, text_page
 
 HANGUPS = int(os.environ.get("HANGUPS", "10"))

@@ -13,8 +13,8 @@ from notifier.model import Batch, Page
 from notifier.parse.dates import common_stamp
 from notifier.parse.feed import quick, slow
 from notifier.parse.xml import source
+from tests.listings import GOLDEN
 from tests.replay import packed
-from tests.test_parse_golden import GOLDEN
 
 NAMESPACES = (
     'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:content="http://purl.org/rss/1.0/modules/content/" '

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers.pgbouncer import Bouncer
 from tests.servers.smtp import post
-from tests.test_worker import subscribe_all, workers
+from tests.working import subscribe_all, workers
 from tests.world import text_page, world
 
 READERS = 120

@@ -16,24 +16,12 @@ from notifier.errors import DatabaseInUse
 from notifier.fetch import fetch
 from notifier.intake import load_queries
 from notifier.model import Cadence, Envelope, OutboxState, Outcome, Reply
+from tests.primed import LATE, NEW, OLD, READER, primed
 from tests.servers.http import Answer
 from tests.servers.smtp import post
 from tests.world import World, text, text_page
 
 pytestmark = pytest.mark.both_databases
-
-READER = "reader@example.org"
-OLD = ["An Old Fictional Paper on Lighthouses", "Another Old Fictional Paper on Lanterns"]
-NEW = ["A New Fictional Paper on Harbours", "Another New Fictional Paper on Ferries"]
-LATE = ["A Late Fictional Paper on Tides"]
-
-
-async def primed(installation: World, query: str = "*", cadence: Cadence = Cadence.IMMEDIATE, **clock: object) -> None:
-    """Watch one listing whose first poll has passed, with one subscriber."""
-    installation.listing("daily")
-    installation.pages.put("/daily", text_page(*OLD), etag='"old"')
-    await installation.subscribe(READER, query, cadence, **clock)
-    await installation.run()
 
 
 # --- G1 nothing missed ------------------------------------------------------------------------------------------------

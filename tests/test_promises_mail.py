@@ -6,8 +6,8 @@ import pytest
 
 from notifier import pipeline
 from notifier.model import OutboxState
+from tests.primed import LATE, NEW, READER, primed
 from tests.servers.smtp import post
-from tests.test_promises import LATE, NEW, READER, primed
 from tests.world import World, text, text_page
 
 pytestmark = pytest.mark.both_databases

@@ -10,6 +10,7 @@ import pytest
 
 from notifier.model import Listing, ListingState, Outcome, Validators
 from notifier.rhythm import next_poll, pause_after, why
+from tests.listings import arxiv_feed
 from tests.world import World
 
 PAGE = Listing(name="cs.CL page", url="https://arxiv.org/list/cs.CL/new", format="arxiv-list")
@@ -128,32 +129,15 @@ def test_any_other_listing_is_polled_at_its_own_interval(outcome: Outcome) -> No
 # --- in a whole installation ------------------------------------------------------------------------------------------
 
 
-def feed(*numbers: int) -> str:
-    """A feed of arXiv with fictional papers of these numbers."""
-    items = "".join(
-        f"<item><title>Fictional paper {number}</title><link>https://arxiv.org/abs/2603.{number:05}</link>"
-        f'<guid isPermaLink="false">oai:arXiv.org:2603.{number:05}v1</guid><category>cs.CL</category>'
-        f"<description>arXiv:2603.{number:05}v1 Announce Type: new \nAbstract: An invented abstract.</description>"
-        "<arxiv:announce_type>new</arxiv:announce_type><dc:creator>Ada Quill</dc:creator></item>"
-        for number in numbers
-    )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?><rss version="2.0" xmlns:arxiv="http://arxiv.org/schemas/atom" '
-        'xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>cs.CL updates on arXiv.org</title>'
-        "<link>http://rss.arxiv.org/rss/cs.CL</link><description>cs.CL updates on the arXiv.org e-print archive."
-        f"</description>{items}</channel></rss>"
-    )
-
-
 async def test_a_poll_is_recorded_with_the_next_one_as_the_rhythm_says(installation: World) -> None:
     """On Tuesday 3 March 2026 the feeds turn at 05:00 UTC; 304 answers are no fresh batch either."""
     installation.listing("cs.CL", "arxiv-feed")
-    installation.pages.put("/cs.CL", feed(1), etag='"monday"')
+    installation.pages.put("/cs.CL", arxiv_feed(1), etag='"monday"')
     planned = []
     for now in ("2026-03-03 03:00", "2026-03-03 05:00", "2026-03-03 05:10"):
         installation.now = utc(now)
         if now.endswith("05:10"):
-            installation.pages.put("/cs.CL", feed(2, 3), etag='"tuesday"')
+            installation.pages.put("/cs.CL", arxiv_feed(2, 3), etag='"tuesday"')
         await installation.run(minutes=0)
         async with installation.opened() as running:
             state = await running.store.listing_state("cs.CL")

@@ -15,7 +15,7 @@ from notifier.model import AnnounceType, Cadence, Change, ChangeKind, DigestCloc
 from notifier.pipeline import queue_digests
 from notifier.query import canonical, parse
 from notifier.store import schema, shards
-from tests.world import World, text_page
+from tests.world import World, apart, text_page
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.pgbouncer]
 
@@ -28,11 +28,6 @@ SECOND = ("A Fictional Paper on Forests of Graphs", *FIRST)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two queries to a shard, so that five make three."""
     monkeypatch.setattr(shards, "SHARD", 2)
-
-
-def apart(running: Running) -> Running:
-    """Leave the matching to workers."""
-    return replace(running, intake=replace(running.intake, apart=True))
 
 
 def wish(words: str) -> Wish:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from notifier.model import BounceKind, Report
 from notifier.status import Status, as_json, lines, status
+from tests.day_pages import Days, day_page
 from tests.terminal import notifier
-from tests.test_backfill import Days, day_page
 from tests.world import World, text_page
 
 OLD, NEW, ONLY = "An Old Fictional Paper", "A New Fictional Paper", "A Fictional Paper That One of Them Shows"

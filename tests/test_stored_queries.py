@@ -13,8 +13,7 @@ from notifier.intake import Queries, load_queries, match_shard
 from notifier.model import Cadence, Diff, DigestClock, Outcome, PaperId, Poll, QueryId, Seen, Subscription, Wish
 from notifier.query import canonical, parse
 from notifier.store import schema
-from tests.test_shards import apart
-from tests.world import World, text_page
+from tests.world import World, apart, text_page
 
 ADA, BO = "ada@reader.example", "bo@reader.example"
 PAPERS = [f"A Fictional Paper on Harbours, Part {part}" for part in ("One", "Two", "Three")]

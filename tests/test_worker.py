@@ -6,8 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +17,14 @@ import pytest
 from notifier import pipeline
 from notifier.daemon.steps import once, poll_due
 from notifier.drain import drain_outbox, leave
-from notifier.model import Cadence, DigestClock, OutboxState, Quiet, Reply, Verdict, Versions, Wish
+from notifier.model import OutboxState, Reply, Verdict
 from notifier.pipeline import queue_digests
 from notifier.store.jobs import Call
 from notifier.worker.tables import prepare
 from tests.servers.postgres import Cluster
 from tests.servers.smtp import post
-from tests.world import START, World, text_page, world
+from tests.working import subscribe_all, workers
+from tests.world import World, text_page, world
 
 
 @pytest.fixture
@@ -42,39 +42,6 @@ async def shared(postgresql: str, tmp_path: Path) -> AsyncIterator[World]:
     async with world(tmp_path, postgresql) as opened:
         opened.extra = '[web]\nlisten = "127.0.0.1:0"\n'
         yield opened
-
-
-@asynccontextmanager
-async def workers(installation: World, *roles: str) -> AsyncIterator[Sequence[asyncio.subprocess.Process]]:
-    """Start a worker for each of these roles; those that still run at the end are killed."""
-    assert installation.config
-    started = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "notifier", "worker", "--roles", each,
-            "--config", str(installation.folder / "config.toml"),
-            stdout=(installation.folder / f"worker{number}.log").open("wb"), stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
-        for number, each in enumerate(roles)
-    ]  # fmt: skip
-    try:
-        yield started
-    finally:
-        for each in started:
-            if each.returncode is None:
-                each.kill()
-            await each.wait()
-
-
-async def subscribe_all(installation: World, people: Sequence[str]) -> None:
-    """Subscribe people to everything, at once."""
-    async with installation.opened() as running:
-        for email in people:
-            wish = Wish(
-                email=email, label="*", canonical="*", versions=Versions.NEW, quiet=Quiet.NOTHING,
-                clock=DigestClock(Cadence.IMMEDIATE, "UTC"),
-            )  # fmt: skip
-            await running.store.subscribe(wish, origin="cli", now=START)
 
 
 async def test_f089_two_workers_read_match_and_send_everything_once(shared: World) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -159,6 +159,11 @@ def text(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
     assert body is not None
     return " ".join(body.get_content().split())
+
+
+def apart(running: Running) -> Running:
+    """Leave the matching to workers."""
+    return replace(running, intake=replace(running.intake, apart=True))
 
 
 @asynccontextmanager
