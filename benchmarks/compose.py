@@ -28,7 +28,7 @@ from markupsafe import Markup
 
 from notifier import present
 from notifier.compose import compose, subject
-from notifier.fragments import Fragments
+from notifier.compose.fragments import Fragments
 from notifier.model import Digest
 from notifier.templates import Templates, folder, wrap
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import insert
 
+from notifier.compose.fragments import Fragments
 from notifier.deliver import relay
 from notifier.digest import Letterhead
 from notifier.drain import Desk
-from notifier.fragments import Fragments
 from notifier.store import Store, schema
 from notifier.templates import Templates
 

@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from notifier.compose.preview import part
 from notifier.config import load
 from notifier.daemon import once, opened
 from notifier.errors import NotifierError
 from notifier.model import Outcome, Poll
-from notifier.preview import part
 
 SAMPLES = Path(__file__).parent / "samples"
 DAYS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir() and path.name[:2] == "20")

@@ -15,14 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from notifier import log
-from notifier.backfill import MOST_TRIES
 from notifier.cadence import DAY
+from notifier.compose.letter import compose_letter
 from notifier.digest import Letterhead
 from notifier.drain import Desk, Drained, drain_outbox
 from notifier.errors import FetchError, PageError, Unwritable
-from notifier.hub import Hub
 from notifier.intake import Intake, gather, read_past_day, record, record_failure, record_unchanged
-from notifier.letter import compose_letter
+from notifier.intake.backfill import MOST_TRIES
 from notifier.model import (
     Letter,
     Listing,
@@ -32,6 +31,7 @@ from notifier.model import (
     Validators,
 )
 from notifier.publish import Copy, Shelf, write
+from notifier.publish.hub import Hub
 from notifier.store import Store
 from notifier.store.digests import FIRST
 

@@ -22,9 +22,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from notifier.compose import compose
+from notifier.compose.fragments import Fragments
+from notifier.compose.letter import compose_letter
 from notifier.errors import TemplateError
-from notifier.fragments import Fragments
-from notifier.letter import compose_letter
 from notifier.model import Cadence, Coverage, Digest, DigestEntry, Letter, LetterKind, Marks, Outcome, Paper
 from notifier.templates import Templates
 

@@ -19,6 +19,7 @@ from notifier.alarm import LIVE, Alarm, Signals, judge, troubles
 from notifier.fetch import host_of
 from notifier.fetch.manners import SHORT_WAIT, rest
 from notifier.intake import KILLS_ALLOWED
+from notifier.intake.reconcile import in_words, reconcile
 from notifier.model import (
     Comparison,
     HostState,
@@ -29,7 +30,6 @@ from notifier.model import (
     RelayRest,
     StoredPaper,
 )
-from notifier.reconcile import in_words, reconcile
 from notifier.rhythm import why
 from notifier.store import Store
 from notifier.store.quarantine import Kill

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from notifier.backfill import days_to_read
+from notifier.intake.backfill import days_to_read
 from notifier.model import Outcome
 from notifier.status import lines, status
 from tests.day_pages import Days, day_page

@@ -13,8 +13,8 @@ import pytest
 from fictional import NOW, coverage, digest, entry, paper
 
 from notifier.compose import compose, subject
+from notifier.compose.fragments import Fragments
 from notifier.errors import AddressError
-from notifier.fragments import Fragments
 from notifier.model import Cadence, Digest, Outcome
 from notifier.templates import Templates
 

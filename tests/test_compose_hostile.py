@@ -16,8 +16,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from notifier import present
 from notifier.compose import compose, subject
+from notifier.compose.fragments import Fragments
 from notifier.feed import rss
-from notifier.fragments import Fragments
 from notifier.model import Channel, Digest, Marks
 from notifier.templates import Templates
 

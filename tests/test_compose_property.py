@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from notifier import present
 from notifier.compose import compose, subject
-from notifier.fragments import LABELS_COLUMNS, PREVIEWED, Fragments
+from notifier.compose.fragments import LABELS_COLUMNS, PREVIEWED, Fragments
 from notifier.model import Cadence, Digest, DigestEntry
 from notifier.templates import Templates, folder, wrap
 

@@ -11,8 +11,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from notifier import claims, drain
+from notifier import drain
 from notifier.deliver import relay
+from notifier.drain import claims
 from notifier.model import Envelope, OutboxState, Reply, Verdict
 from notifier.pipeline import drain_outbox
 from notifier.store import schema

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.compose import compose, write
-from notifier.fragments import Fragments
+from notifier.compose.fragments import Fragments
 from notifier.model import Blank, Lines, Written, lines, stuffed, unfit
 from notifier.model.lines import blank, blank_name, keys, unpacked
 from notifier.templates import Templates

@@ -15,7 +15,7 @@ from fictional import coverage, digest, entry, paper
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from notifier.compose import compose
-from notifier.fragments import Fragments
+from notifier.compose.fragments import Fragments
 from notifier.model import Digest, Outcome
 from notifier.templates import Templates
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from notifier import log
 from notifier.daemon import site as serving
-from notifier.metrics import Metrics
+from notifier.daemon.metrics import Metrics
 from notifier.web.site import Monitor
 from tests.world import World, text_page
 

@@ -11,7 +11,7 @@ from fictional import digest
 from sqlalchemy import delete, func, select, text
 
 from notifier.compose import write
-from notifier.fragments import Fragments
+from notifier.compose.fragments import Fragments
 from notifier.model import OutboxState, Reply, Verdict
 from notifier.store import open_store, schema
 from notifier.store.turns import _DOMAINS

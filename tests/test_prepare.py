@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from notifier.model import Paper, PaperId, StoredPaper
-from notifier.prepare import FEW, prepare
 from notifier.query import parse
 from notifier.survey import survey
+from notifier.survey.prepare import FEW, prepare
 
 DAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 PAPERS = [

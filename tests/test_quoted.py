@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.quoted import form, quoted
+from notifier.compose.quoted import form, quoted
 
 line = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n")) | st.sampled_from(
     [".", " ", "=", "=\t ", "From here", "%", "%(x)b", "x" * 200, "é" * 80, "\x00"]

@@ -10,8 +10,8 @@ import pytest
 
 from notifier.config import load
 from notifier.errors import ConfigError
+from notifier.intake.reconcile import in_words, reconcile
 from notifier.model import Comparison
-from notifier.reconcile import in_words, reconcile
 from tests.world import World, text_page
 
 OLD = "An Old Fictional Paper on Lighthouses"

@@ -19,8 +19,8 @@ from selectolax.lexbor import LexborHTMLParser
 
 from notifier import present
 from notifier.compose import compose
+from notifier.compose.fragments import Fragments
 from notifier.errors import TemplateError
-from notifier.fragments import Fragments
 from notifier.model import Outcome
 from notifier.rehearse import rehearse
 from notifier.templates import Templates, folder, plain, wrap

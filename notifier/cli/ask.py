@@ -20,11 +20,12 @@ from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, QueryCommand, address, load_config, query_of, with_store
 from notifier.cli.screen import err, marked, out, print_document
 from notifier.compose import compose
+from notifier.compose.fragments import Fragments
+from notifier.compose.preview import part
 from notifier.config import Config
 from notifier.daemon import letterhead, relay_of, signing, utc_now
 from notifier.digest import digest
 from notifier.errors import NotifierError
-from notifier.fragments import Fragments
 from notifier.model import (
     Envelope,
     Reply,
@@ -32,7 +33,6 @@ from notifier.model import (
     Trace,
     Verdict,
 )
-from notifier.preview import part
 from notifier.rehearse import digests
 from notifier.store import Store
 from notifier.survey import issues, survey

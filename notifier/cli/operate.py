@@ -13,12 +13,12 @@ from rich.markup import escape
 from notifier.cli.app import app
 from notifier.cli.arguments import FAILED, ConfigOption, config_path, load_config, with_store
 from notifier.cli.screen import err, out
+from notifier.cli.units import units
 from notifier.daemon import utc_now
 from notifier.fetch import host_of
 from notifier.store import Store
 from notifier.store.engine import Database
 from notifier.store.migrate import migrate as migrate_database
-from notifier.units import units
 
 UNITS = Path("/etc/systemd/system")
 CREDENTIAL = "mail.password"

@@ -4,8 +4,9 @@
 bell: the database says what is due, so a tick that is late, missed or doubled changes nothing. A stop (SIGTERM,
 SIGINT) lets the message under way finish, for at most STOP_GRACE seconds; whatever it cuts off is done again at the
 next start. Its rooms: `opening` (what is open), `steps` (what is done again and again), `trouble` (what the operator
-is told), `site` (the web server), `watch` (whether all of it moves), `notify` (what systemd is told), `owner` (what a
-process is called in rows), `limits` and `thrift` (open files, memory), `run` (the frame).
+is told), `site` (the web server), `door` (who comes in while mail is sent), `watch` (whether all of it moves),
+`metrics` (what Prometheus reads), `notify` (what systemd is told), `owner` (what a process is called in rows), `limits`
+and `thrift` (open files, memory), `run` (the frame).
 """
 
 from __future__ import annotations

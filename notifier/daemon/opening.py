@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from notifier import __version__, log
+from notifier.compose.fragments import Fragments
 from notifier.config import Config, sender_parts
 from notifier.confine import confine
 from notifier.courtesy import Courtesy
@@ -26,12 +27,11 @@ from notifier.drain import store_what_was_left
 from notifier.errors import ConfigError, TemplateError
 from notifier.fetch import client
 from notifier.files import disk_kind, network_trouble
-from notifier.fragments import Fragments
-from notifier.hub import Hub
 from notifier.intake import Intake, Queries
 from notifier.mailbox import Mailbox, mailbox
 from notifier.pipeline import Desk
 from notifier.publish import Newsstand, Shelf
+from notifier.publish.hub import Hub
 from notifier.rehearse import rehearse
 from notifier.store import Store, open_store
 from notifier.store.workers import BEAT

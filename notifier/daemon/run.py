@@ -23,12 +23,12 @@ from notifier import __version__, log
 from notifier.config import Config
 from notifier.daemon import notify
 from notifier.daemon.limits import LoopTrouble, many_files
+from notifier.daemon.metrics import Metrics
 from notifier.daemon.opening import Running, opened
 from notifier.daemon.site import STOP_GRACE, Server, listener, server
 from notifier.daemon.steps import Step, steps
 from notifier.daemon.watch import Pulse, Watch, watch
 from notifier.errors import CannotListen, ConfigError, NotifierError, SchemaUnfit, StoreError, Unwritable
-from notifier.metrics import Metrics
 from notifier.model import OutboxState
 from notifier.rehearse import rehearse
 from notifier.web.site import Monitor

@@ -1,4 +1,5 @@
-"""Feeds as they are served: what each holds (`gather`), ready-made copies in memory (`shelf`), files on disk (`files`).
+"""Feeds as they are served: what each holds (`gather`), ready-made copies in memory (`shelf`), files on disk
+(`written`), and the WebSub hub that is told (`hub`).
 
 `pipeline.publish` keeps the public ones up to date; the site asks the shelf for all the others.
 """

@@ -18,10 +18,10 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from notifier.model import PaperId
-from notifier.prepare import Day, prepare
 from notifier.query import Query, canonical
 from notifier.store import Store
 from notifier.survey import Issue, Survey, catch, survey, usual
+from notifier.survey.prepare import Day, prepare
 
 DAYS = 30
 MOST_PAPERS = 30_000

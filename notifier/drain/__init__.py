@@ -22,13 +22,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from notifier import log
-from notifier.claims import LEASE, Claims
 from notifier.compose import write
+from notifier.compose.fragments import Fragments
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest, forget_marks
+from notifier.drain.claims import LEASE, Claims
+from notifier.drain.line import Item, Line
 from notifier.errors import AddressError, NotifierError, RelayTrouble, StoreError, Unwritable
-from notifier.fragments import Fragments
-from notifier.line import Item, Line
 from notifier.model import Content, Envelope, OutboxId, OutboxState, QueuedMessage, Reply, Verdict, Written
 from notifier.retry import PERMANENT_REST
 from notifier.store import Store

@@ -23,7 +23,7 @@ from notifier.survey import Issue, issue
 FEW = 40  # papers that are not worth a process
 NICE = 10  # the work waits for everything else
 LENGTH = struct.Struct(">Q")
-_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from notifier.prepare import work; work()"
+_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from notifier.survey.prepare import work; work()"
 
 Day = tuple[date, Sequence[StoredPaper]]
 

@@ -14,11 +14,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from notifier import __version__, log, match
-from notifier.backfill import days_to_read
 from notifier.confine import Worker
 from notifier.diff import NEWS, batch_keys, diff, join, shows_unseen, unchanged
 from notifier.errors import FetchError, PageError, ParserFailed, ParserKilled, QueryError, SeenMeanwhile
 from notifier.fetch import Client, fetch
+from notifier.intake.backfill import days_to_read
+from notifier.intake.reconcile import is_first_of_its_day, reconcile
 from notifier.match import volatile
 from notifier.model import (
     Batch,
@@ -39,7 +40,6 @@ from notifier.model import (
 )
 from notifier.parse import past
 from notifier.query import parse as parse_query
-from notifier.reconcile import is_first_of_its_day, reconcile
 from notifier.rhythm import next_poll, pause_after
 from notifier.store import Store
 from notifier.store.shards import Shard

@@ -28,9 +28,8 @@ from itertools import accumulate
 from typing import Any, cast
 
 from notifier import present
-from notifier.errors import NotifierError
-from notifier.fragments import READER, Fragments, Shown
-from notifier.header import (
+from notifier.compose.fragments import READER, Fragments, Shown
+from notifier.compose.header import (
     ADDRESS,
     LINE_MAX,
     LIST_ID,
@@ -43,8 +42,9 @@ from notifier.header import (
     unencoded,
     uris,
 )
+from notifier.compose.quoted import Form, quoted
+from notifier.errors import NotifierError
 from notifier.model import Blank, Cadence, Digest, Lines, Written, lines
-from notifier.quoted import Form, quoted
 
 # --- policy -----------------------------------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from html import escape
 from typing import Any, Generic, TypeVar
 
 from notifier import present
+from notifier.compose.quoted import Form, form, quoted
 from notifier.model import Digest, DigestEntry, Lines, lines
-from notifier.quoted import Form, form, quoted
 from notifier.templates import Templates, wrap
 
 MOST_OCTETS = 4_000_000

@@ -14,7 +14,7 @@ from datetime import datetime
 from email.message import EmailMessage
 
 from notifier import present
-from notifier.header import ADDRESS, MESSAGE_ID, WIRE, checked, encoded, mailbox, unencoded
+from notifier.compose.header import ADDRESS, MESSAGE_ID, WIRE, checked, encoded, mailbox, unencoded
 from notifier.model import Letter
 from notifier.templates import Templates
 
