@@ -154,6 +154,10 @@ def test_f126_no_error_shows_a_secret(tmp_path: Path) -> None:
         ),
         ('contact = "two words"\n', "contact: is a mail address or a URL, without blanks"),
         (LEAST + LISTING.replace('name = "', 'name = "cs, math '), "listing[1].name: may hold letters, digits, blanks"),
+        (
+            LEAST + LISTING.replace('name = "', 'name = "' + 101 * "x"),
+            "listing[1].name: may hold letters, digits, blanks",
+        ),
         (LEAST + '[worker]\nlisten = "yes"\n', 'worker.listen: is "", "off" or'),
         (LEAST + '[mail.dkim]\nselector = "two words"\n', "mail.dkim.selector: may hold letters"),
     ],

@@ -135,7 +135,7 @@ def _put(values: dict[str, Any], keys: list[str], value: str) -> bool:
     return True
 
 
-# Option -> which letters it may hold, where a pattern says so.
+# Option -> which letters it may hold and how many, where a pattern says so.
 LETTERS = {
     "name": "may hold letters, digits, blanks and . : / + - _, at least one and at most 100",
     "domain": "may hold letters, digits, dots and hyphens",
@@ -164,6 +164,6 @@ def _problem(error: Any) -> str:
         text = "must be a whole number"
     elif kind == "bool_parsing":
         text = "must be true or false"
-    elif kind == "string_pattern_mismatch":
+    elif kind in ("string_pattern_mismatch", "string_too_short", "string_too_long"):
         text = LETTERS.get(str(error["loc"][-1]), text)
     return f"{where}: {text}" if where else text
