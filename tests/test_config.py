@@ -102,7 +102,7 @@ def test_a_mistake_hides_none_of_another_table_or_between_listings(tmp_path: Pat
     )
     found = problems(tmp_path, text)
     for place, words in (
-        ("contact", "at least 3"),
+        ("contact", "is a mail address or a URL"),
         ("mail.relay", "smtp://HOST"),
         ("mail.papers", "greater than or equal to 1"),
         ("listing[1].url", "https://"),
