@@ -1,6 +1,7 @@
 """Delivery, the whole path: messages a second from owed to settled and durable, beside the usual way and the limit.
 
-    python benchmarks/delivery.py [MESSAGES [DELAY_MS]]      the ways in one run, and their ratios
+    python benchmarks/delivery.py [MESSAGES [DELAY_MS [ROUNDS]]]
+                                                             the ways in turn, and the medians of their ratios
     python benchmarks/delivery.py --memory MESSAGES [FIRST]  so many due digests through one process, or the first of
                                                              them, and its memory on the way
 
@@ -11,7 +12,8 @@ renders a Jinja2 template and an EmailMessage for each reader and sends by smtpl
 same over one kept connection; "bare" is Mailman 3's way of sending: ready bytes over one kept connection, nothing
 rendered or recorded. None of these three is durable. `smtp-source` is the limit: C, ready bytes, as many sessions as
 notifier has connections. Beside the rates stand the processor seconds of the sending process, which say the same on a
-busy machine. With DELAY_MS everything that the sink says comes so much later.
+busy machine. Each round runs all ways, and a ratio is of two ways of one round: the middle one is told, the lowest and
+highest beside it. With DELAY_MS everything that the sink says comes so much later.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import make_msgid
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -257,23 +260,29 @@ async def proxy(port: int, behind: int, delay: float) -> None:
         await server.serve_forever()
 
 
-def main(messages: int, delay: float) -> None:
+def main(messages: int, delay: float, rounds: int) -> None:
     """Print how fast each way is, and the ratios that matter."""
-    rates: dict[str, float] = {}
-    costs: dict[str, float] = {}
+    told = [{way: measured(way, messages, delay) for way in WAYS} for _ in range(rounds)]
     for way in WAYS:
-        few = max(50, messages // SLOWER[way])
-        with sink(delay) as port:
-            command = [sys.executable, __file__, "--way", way, str(few), str(port)]
-            told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        rates[way] = few / told["seconds"]
-        queue = f", queued before at {few / told['queue']:,.0f}/s" if "queue" in told else ""
-        costs[way] = told["cpu"] / few * 1e6
-        print(f"{way:10}{rates[way]:10,.0f} messages/s{costs[way]:10,.0f} us of processor each{queue}", flush=True)
+        rate, cost, queued = (median(each[way][name] for each in told) for name in ("rate", "cost", "queued"))
+        queue = f", queued before at {queued:,.0f}/s" if queued else ""
+        print(f"{way:10}{rate:10,.0f} messages/s{cost:10,.0f} us of processor each{queue}", flush=True)
     for ours in WAYS[:2]:
         for other in WAYS[2:]:
-            cheaper = costs[other] / costs[ours]
-            print(f"{ours} / {other}: {rates[ours] / rates[other]:.2f} of its rate, {cheaper:.2f} per processor second")
+            rates = sorted(each[ours]["rate"] / each[other]["rate"] for each in told)
+            cheaper = median(each[other]["cost"] / each[ours]["cost"] for each in told)
+            spread = f"({rates[0]:.2f}-{rates[-1]:.2f})"
+            print(f"{ours} / {other}: {median(rates):.2f} {spread} of its rate, {cheaper:.2f} per processor second")
+
+
+def measured(way: str, messages: int, delay: float) -> dict[str, float]:
+    """Run one way in a process of its own; return messages a second, and microseconds of processor for each."""
+    few = max(50, messages // SLOWER[way])
+    with sink(delay) as port:
+        command = [sys.executable, __file__, "--way", way, str(few), str(port)]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    queued = few / told["queue"] if "queue" in told else 0.0
+    return {"rate": few / told["seconds"], "cost": told["cpu"] / few * 1e6, "queued": queued}
 
 
 def memory(messages: int, first: int) -> None:
@@ -299,4 +308,4 @@ if __name__ == "__main__":
     elif words[:1] == ["--memory"]:
         memory(int(words[1]), int(words[2]) if words[2:] else int(words[1]))
     else:
-        main(int(words[0]) if words else 2000, float(words[1]) / 1000 if words[1:] else 0.0)
+        main(int((words or [2000])[0]), float((words[1:] or [0])[0]) / 1000, int((words[2:] or [5])[0]))
