@@ -33,11 +33,16 @@ SITE = "https://arxiv.org"
 HEADINGS = re.compile(r"(?:Showing new listings for|Catchup results for .{0,120} on)\s+(.{6,40})$")
 
 _ENTRY = "dl#articles > dd"
-_MEANT = (
-    "dl#articles, dl#articles > h3, dl#articles > dt, dl#articles > dt a[title='Abstract'], dl#articles > dd, "
-    f"{_ENTRY} .list-title, {_ENTRY} .list-authors, {_ENTRY} .list-authors a, {_ENTRY} .list-comments, "
-    f"{_ENTRY} .list-journal-ref, {_ENTRY} .list-subjects, {_ENTRY} .list-subjects .primary-subject, {_ENTRY} p.mathjax"
+_FIELDS = frozenset(
+    ("list-title", "list-authors", "list-comments", "list-journal-ref", "list-subjects", "primary-subject", "mathjax")
 )
+_MEANT = (  # no more than one step to any ancestor in each: with two, a deep page costs the square of its depth a node
+    "dl#articles, dl#articles > h3, dl#articles > dt, dl#articles > dt a[title='Abstract'], dl#articles > dd, "
+    f"{_ENTRY} .list-title, {_ENTRY} .list-authors, {_ENTRY} > div > .list-authors a, {_ENTRY} .list-comments, "
+    f"{_ENTRY} .list-journal-ref, {_ENTRY} .list-subjects, .list-subjects .primary-subject, {_ENTRY} p.mathjax"
+)
+_PARTS = frozenset(("a", "dl", "h3", "dt", "dd"))  # mean something without a class too
+_SUBJECT_LIMIT = 4 * NAME_LIMIT  # characters as written, before white space is taken out
 _SHOWN = re.compile(r"\(showing\s+(?:first\s+|last\s+)?([\d,]{1,9})\s+of\s+([\d,]{1,9})\s+entr", re.I)
 _TOTAL = re.compile(r"Total of ([\d,]{1,9}) entries", re.I)
 _CATEGORY = re.compile(r"\(([A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z-]+)?)\)\s*$")
@@ -64,7 +69,10 @@ class _Section:
 
 @dataclass(slots=True)
 class _Entry:
-    """One `dt` with its links to the abstract, and, `whole` with its `dd`, the first field of each class in that."""
+    """One `dt` with its links to the abstract, and, `whole` with its `dd`, the first field of each class in that.
+
+    `people` are the links of the authors where the fields are in the usual places, each once: not in an `odd` one.
+    """
 
     term: LexborNode
     section: _Section
@@ -72,6 +80,7 @@ class _Entry:
     abstracts: list[LexborNode] = field(default_factory=list)
     shown: dict[str, LexborNode] = field(default_factory=dict)
     people: list[LexborNode] = field(default_factory=list)
+    odd: bool = False
 
 
 def arxiv_list(page: Page) -> Batch:
@@ -123,34 +132,48 @@ def _entries(root: LexborNode) -> tuple[list[_Section], list[_Entry]]:
     sections: list[_Section] = []
     found: list[_Entry] = []
     entry: _Entry | None = None
-    links: list[LexborNode] = []  # where the next ones belong
-    for node in root.css(_MEANT):
+    numbers: dict[int, int] = {}  # of the section that each dl is: an unclosed one holds all that follow
+    for node in root.css(_MEANT):  # a node comes once for each selector that it matches
         tag = node.tag
-        if tag == "a":
-            links.append(node)
+        classes = node.attributes.get("class")
+        if classes and (tag not in _PARTS or _is_field(node, classes)):
+            if entry and entry.whole:
+                if tag == "a":
+                    entry.odd = True
+                for name in classes.split():
+                    if name in entry.shown:
+                        entry.odd = True
+                    elif name != "mathjax" or tag == "p":  # else it is a title, marked so too
+                        entry.shown[name] = node
+        elif tag == "a":
+            if entry:
+                (entry.people if entry.whole else entry.abstracts).append(node)
+        elif tag == "dl":
+            numbers[node.mem_id] = len(sections)
+            sections.append(_Section())
+            entry = entry if entry and entry.whole else None  # one that this stands in may go on after it
+        elif tag == "dd":
+            entry = entry if entry and not entry.whole else None
+            if entry:
+                entry.whole = True
+        elif (number := numbers.get(node.parent.mem_id if node.parent else 0)) is None:
+            continue  # of a section that #dlpage is in
         elif tag == "dt":
-            entry = _Entry(node, sections[-1])
+            entry = _Entry(node, sections[number])
             found.append(entry)
-            links = entry.abstracts
             if len(found) > 2 * ENTRIES_LIMIT:  # before each costs more than its tag
                 raise PageError(f"more than {2 * ENTRIES_LIMIT} entries")
-        elif tag == "dl":
-            sections.append(_Section())
-            entry = None
-        elif tag == "h3":
-            sections[-1] = _section(line(text_of(node), 200))
-        elif tag == "dd":
-            entry = found[-1] if entry and not entry.whole else None
-            links = []
-            if entry:
-                entry.section, entry.whole = sections[-1], True
-        elif entry and entry.whole:
-            links = []
-            for name in (node.attributes.get("class") or "").split():
-                if name not in entry.shown and (name != "mathjax" or tag == "p"):  # else it is a title, marked so too
-                    entry.shown[name] = node
-                    links = entry.people if name == "list-authors" else links
+        else:
+            sections[number] = _section(line(text_of(node), 200))
     return sections, found
+
+
+def _is_field(node: LexborNode, classes: str) -> bool:
+    """Tell whether a node is a field by its class, rather than a part of a section or a link by its tag."""
+    if _FIELDS.isdisjoint(classes.split()):
+        return False
+    parent = node if node.tag == "dl" else node.parent
+    return node.tag == "a" or parent is None or parent.id != "articles"
 
 
 def _section(heading: str) -> _Section:
@@ -184,6 +207,9 @@ def _paper(entry: _Entry, listed_on: date | None) -> Paper:
     categories, primary = _categories(shown.get("list-subjects"), shown.get("primary-subject"))
     comments, _ = reading(_with_links(shown.get("list-comments"), "Comments:"), NOTE_LIMIT)
     journal, _ = reading(_said(shown.get("list-journal-ref"), "Journal-ref:"), NOTE_LIMIT)
+    authors, people = entry.people, shown.get("list-authors")
+    if people and (entry.odd or not authors):
+        authors = people.css("a")
     return made_paper(
         source=FORMAT,
         source_key=key,
@@ -194,7 +220,7 @@ def _paper(entry: _Entry, listed_on: date | None) -> Paper:
         abstract_tex=abstract_tex,
         arxiv_id=key,
         version=version,
-        authors=names([text_of(author) for author in entry.people]),
+        authors=names([author.text_lexbor() or "" for author in authors]),
         categories=categories,
         primary_category=primary,
         announce_type=_kind(text_of(entry.term), section),
@@ -243,8 +269,9 @@ def _with_links(node: LexborNode | None, descriptor: str = "") -> str:
 def _categories(node: LexborNode | None, primary: LexborNode | None) -> tuple[tuple[str, ...], str | None]:
     """Read the category codes of "Name (code); Name (code)", in order, and the primary one."""
     subjects = _said(node, "Subjects:")[: 4 * NOTE_LIMIT].split(";")
-    codes = [code for subject in subjects if (code := _code(subject))]
-    return tuple(dict.fromkeys(codes)), _code(text_of(primary)) or (codes[0] if codes else None)
+    codes = [code for subject in subjects if (code := _code(subject[:_SUBJECT_LIMIT]))]
+    first = _code(text_of(primary)[:_SUBJECT_LIMIT])
+    return tuple(dict.fromkeys(codes)), first if first in codes else codes[0] if codes else None
 
 
 @lru_cache(maxsize=1_000)
