@@ -15,7 +15,7 @@ PIECES = [
     "<div>", "</div>", "<p>", "<b>", "</b>", "<title>", "</title>", "<TITLE>", "<script>", "</script>", "<style>",
     "</style>", "<svg>", "</svg>", "<path/>", "<math>", "<textarea>", "</textarea>", "<!--", "-->", "<!-->", "--!>",
     "<option>", "<br/>", "<x<script>", "<script", "<script/>", "<titl>", "<a href='x'>", '<a t=">"', "<a t='", '"',
-    "'", ">", "<", "x", " ", "=", '<a ="><div>">', "<img a = '>'>",
+    "'", ">", "<", "x", " ", "=", '<a ="><div>">', "<img a = '>'>", "<\u017fcript>", "</\u017fcript>", "<\u017ftyle>",
 ]  # fmt: skip
 
 
@@ -24,6 +24,8 @@ PIECES = [
 @example("<!-->" + "-->", 8)
 @example("<x<script>", 8)
 @example("<svg><style>", 8)
+@example("<\u017fcript>" + "<div>" * 8 + "</script>", 0)
+@example("<script></\u017fcript>" + "<div>" * 8, 0)
 def test_f027_what_the_quick_look_calls_plain_the_close_one_does_not_refuse(text: str, deep: int) -> None:
     with patch.object(markup, "DEPTH_LIMIT", 6), patch.object(markup, "OPTIONS_LIMIT", 3):
         page = text + "<div>" * deep

@@ -43,7 +43,9 @@ _MATTERS_IN_FOREIGN = _FOREIGN | {"script", "style"}
 _LEAVES_FOREIGN = _words(  # HTML standard 13.2.6.5: these end SVG and MathML, where "/>" closes a tag
     "b big blockquote center code div dl em font h1 h2 h3 h4 h5 h6 i menu ol pre s small span strong sub sup table u ul"
 )
-_RAW_TEXT = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "textarea", "title")}
+_RAW_TEXT = {
+    name: re.compile(f"</{name}", re.ASCII | re.IGNORECASE) for name in ("script", "style", "textarea", "title")
+}
 
 
 # The common tag, read at the speed of the regular expression engine: too short for ATTRIBUTES_LIMIT of them.
@@ -57,7 +59,7 @@ _PLAIN_TAG = re.compile(
     rf"|(?<=<title){_PLAIN_ATTRIBUTES}[^<]*(?=</title)|(?<=<textarea){_PLAIN_ATTRIBUTES}[^<]*(?=</textarea)"
     rf"|(?<!<!--)(?<!<script)(?<!<style)(?<!<title)(?<!<textarea){_PLAIN_ATTRIBUTES})"
     rf"|(?:[A-Za-z]|!--).*)",  # one such tag is enough, and looking on could take long
-    re.IGNORECASE | re.DOTALL,
+    re.ASCII | re.IGNORECASE | re.DOTALL,  # else the long s (U+017F) is an s, as it is to no browser
 )
 
 
