@@ -66,34 +66,41 @@ def next_poll(
 
 
 def pause_after(listing: Listing, failures: int) -> timedelta:
-    """Return how long a listing is left alone that failed so many times in a row, at least once: longer each time."""
-    return max(listing.poll, min(listing.poll * (1 << min(failures - 1, 10)), LONGEST_BACKOFF))
+    """Return how long a listing is left alone that failed so many times in a row: longer each time."""
+    return max(listing.poll, min(listing.poll * (1 << min(max(failures - 1, 0), 10)), LONGEST_BACKOFF))
 
 
-def why(listing: Listing, state: ListingState) -> str:
-    """Say why the next poll is when it is; "" where it was planned by hand, or for another configuration."""
+def why(listing: Listing, state: ListingState, rests_until: datetime | None = None) -> str:
+    """Say why the next poll is when it is; `rests_until` is when the pause of its host ends, None without one.
+
+    "" where it was planned by hand, for another configuration, or before a past day was read.
+    """
     after = state.next_poll_at - state.polled_at
     usual = f"every {_in_words(listing.poll)}"
     if state.outcome is Outcome.FAILED:
+        if rests_until is not None and rests_until >= state.next_poll_at:
+            return "its host is left alone until then"
         pause = pause_after(listing, state.failures)
-        if after > pause:
-            return "the site asks for this pause"
-        longer = f"later after each failure, {_in_words(max(LONGEST_BACKOFF, listing.poll))} at most"
-        return "" if after < pause else longer if pause > listing.poll else usual
+        longer = f"later after each failure, {_in_words(LONGEST_BACKOFF)} at most"
+        return "" if after != pause else longer if pause > listing.poll else usual
     announced = ANNOUNCED.get(listing.format)
-    if announced and after > timedelta():
+    if announced:
         if state.next_poll_at == _following(announced, state.polled_at):
             return "arXiv announces then"
-        if after == LONGEST_REST:
-            return f"every {_in_words(LONGEST_REST)} until arXiv announces again"
+        if after == LONGEST_REST:  # with a longer interval of its own, whether the batch is out or not
+            again = " until arXiv announces again" if listing.poll < LONGEST_REST else ""
+            return f"every {_in_words(LONGEST_REST)}{again}"
         if after == WATCHED_EVERY and state.polled_at < _latest(announced, state.polled_at) + WATCHED_FOR:
             return f"every {_in_words(WATCHED_EVERY)} until the batch that arXiv announced is there"
     return usual if after == listing.poll else ""
 
 
 def _in_words(span: timedelta) -> str:
-    minutes = span.total_seconds() / 60
-    return f"{minutes / 60:g} hours" if minutes >= 120 and not minutes % 60 else f"{minutes:g} minutes"
+    seconds = span.total_seconds()
+    if seconds >= 7_200 and not seconds % 3_600:
+        return f"{seconds / 3_600:g} hours"
+    count, unit = (seconds, "second") if seconds % 60 else (seconds / 60, "minute")
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def _is_out(latest: datetime, fresh_at: datetime | None, now: datetime) -> bool:

@@ -53,6 +53,7 @@ class Watched:
     batch: Poll | None
     gaps: tuple[date, ...]
     gap_trouble: str | None = None  # why one of them could not be read so far
+    why: str = ""  # the next poll is when it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,13 @@ async def status(store: Store, listings: Sequence[Listing], now: datetime) -> St
     """Look at everything once, for the listings of the configuration, in its order."""
     papers, news = await store.paper_counts()
     names = {listing.name for listing in listings}
+    hosts = await _resting(store, now)
+    until = {host.host: host.blocked_until for host in hosts}
     return Status(
         at=now,
-        listings=tuple([await _watched(store, listing) for listing in listings]),
+        listings=tuple([await _watched(store, each, until.get(host_of(each))) for each in listings]),
         comparisons=tuple(await _comparisons(store, listings, now)),
-        hosts=tuple(await _resting(store, now)),
+        hosts=tuple(hosts),
         quarantined=tuple(
             kill for kill in await store.kills() if kill.times >= KILLS_ALLOWED and kill.listing in names
         ),
@@ -141,10 +144,12 @@ async def _resting(store: Store, now: datetime) -> list[HostState]:
     return [host for host in await store.resting_hosts(now) if rest(host, now) > SHORT_WAIT]
 
 
-async def _watched(store: Store, listing: Listing) -> Watched:
+async def _watched(store: Store, listing: Listing, rests_until: datetime | None) -> Watched:
+    state = await store.listing_state(listing.name)
     return Watched(
         listing=listing,
-        state=await store.listing_state(listing.name),
+        state=state,
+        why=why(listing, state, rests_until) if state else "",
         batch=await store.last_batch(listing.name),
         gaps=tuple(await store.gaps(listing.name)),
         gap_trouble=await store.gap_trouble(listing.name),
@@ -222,8 +227,8 @@ def _listing_lines(each: Watched, width: int) -> Iterator[str]:
     again = f"failed {state.failures} times in a row: " if state.failures > 1 else ""
     if again or not batch.endswith(f": {state.reason}"):
         yield f"{INDENT}[{colour}]{again}{escape(state.reason)}[/{colour}]"
-    if reason := why(each.listing, state):
-        yield f"{INDENT}next poll: {reason}"
+    if each.why:
+        yield f"{INDENT}next poll: {each.why}"
     if each.gaps:
         yield f"{INDENT}past days still to be read: " + ", ".join(map(str, each.gaps))
         if each.gap_trouble:
@@ -293,7 +298,7 @@ def _listing_json(each: Watched) -> dict[str, Any]:
         "polled_at": _iso(state.polled_at if state else None),
         "fresh_at": _iso(state.fresh_at if state else None),
         "next_poll_at": _iso(state.next_poll_at if state else None),
-        "next_poll_why": why(each.listing, state) if state else "",
+        "next_poll_why": each.why,
         "batch": _batch_json(batch) if batch else None,
         "missed_days": [day.isoformat() for day in each.gaps],
         "missed_days_trouble": each.gap_trouble,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -161,13 +162,20 @@ def test_a_day_that_is_far_ahead_is_not_believed() -> None:
     assert next_poll(PAGE, Outcome.WAITING, None, now, date(2062, 1, 12)) == now + 10 * MINUTES
 
 
-def planned(listing: Listing, now: datetime, next_poll_at: datetime, outcome: Outcome, failures: int = 0) -> str:
+def planned(
+    listing: Listing,
+    now: datetime,
+    next_poll_at: datetime,
+    outcome: Outcome,
+    failures: int = 0,
+    rests_until: datetime | None = None,
+) -> str:
     """Why a listing polled at `now` is polled next when it is."""
     state = ListingState(
         name=listing.name, url=listing.url, validators=Validators(), primed=True, polled_at=now, fresh_at=None,
         next_poll_at=next_poll_at, failures=failures, outcome=outcome, reason="",
     )  # fmt: skip
-    return why(listing, state)
+    return why(listing, state, rests_until)
 
 
 def test_each_plan_says_why_it_is_so() -> None:
@@ -183,20 +191,76 @@ def test_each_plan_says_why_it_is_so() -> None:
         assert planned(listing, now, following, Outcome.WAITING) == expected
 
 
+def every(interval: timedelta, listing: Listing = PAGE) -> Listing:
+    return replace(listing, poll=interval)
+
+
 def test_a_pause_after_failures_says_whose_it_is() -> None:
     now = utc("2026-07-14 12:00")
-    for failures, pause, expected in (
-        (1, pause_after(OTHER, 1), "every 45 minutes"),
-        (3, pause_after(OTHER, 3), "later after each failure, 6 hours at most"),
-        (9, pause_after(OTHER, 9), "later after each failure, 6 hours at most"),
-        (1, 2 * HOURS, "the site asks for this pause"),
-        (2, 20 * HOURS, "the site asks for this pause"),
+    for failures, pause, rests_until, expected in (
+        (1, 45 * MINUTES, None, "every 45 minutes"),
+        (3, 3 * HOURS, None, "later after each failure, 6 hours at most"),
+        (9, 6 * HOURS, None, "later after each failure, 6 hours at most"),
+        (3, 3 * HOURS, now + 1 * HOURS, "later after each failure, 6 hours at most"),
+        (1, 24 * HOURS, now + 24 * HOURS, "its host is left alone until then"),  # after a 403
+        (1, 45 * MINUTES, now + 2 * HOURS, "its host is left alone until then"),
     ):
-        assert planned(OTHER, now, now + pause, Outcome.FAILED, failures) == expected
+        assert planned(OTHER, now, now + pause, Outcome.FAILED, failures, rests_until) == expected
+
+
+def test_a_pause_that_nobody_gives_a_reason_for_any_more_has_none() -> None:
+    """The host was to be asked again by hand, or the interval is another one since."""
+    now = utc("2026-07-14 12:00")
+    assert planned(OTHER, now, now + 24 * HOURS, Outcome.FAILED, 1) == ""
+    assert planned(OTHER, now, now + 1 * MINUTES, Outcome.FAILED, 1) == ""
+    assert planned(every(10 * MINUTES, OTHER), now, now + 45 * MINUTES, Outcome.FAILED, 1) == ""
+    assert planned(every(3 * HOURS, OTHER), now, now + 45 * MINUTES, Outcome.FAILED, 1) == ""
+
+
+@pytest.mark.parametrize(
+    ("interval", "failures", "hours"),
+    [(1 * HOURS, 0, 1), (1 * HOURS, 1, 1), (1 * HOURS, 2, 2), (1 * HOURS, 9, 6), (8 * HOURS, 1, 8), (8 * HOURS, 9, 8)],
+)
+def test_a_listing_that_fails_is_polled_later_each_time_and_never_sooner_than_usual(
+    interval: timedelta, failures: int, hours: int
+) -> None:
+    assert pause_after(every(interval), failures) == hours * HOURS
+
+
+def test_a_listing_of_a_long_interval_that_fails_keeps_to_it() -> None:
+    now = utc("2026-07-14 12:00")
+    assert planned(every(8 * HOURS), now, now + 8 * HOURS, Outcome.FAILED, 5) == "every 8 hours"
+
+
+def test_a_page_of_a_long_interval_does_not_say_that_its_batch_is_out() -> None:
+    """It is polled every six hours at least, whether the batch is there or missing."""
+    slow, noon = every(8 * HOURS), utc("2026-07-14 12:00")
+    for fresh_at in (None, noon - 30 * HOURS, noon - 11 * HOURS):
+        following = next_poll(slow, Outcome.WAITING, fresh_at, noon)
+        assert planned(slow, noon, following, Outcome.WAITING) == "every 6 hours"
+
+
+def test_an_interval_like_the_watch_is_the_interval_when_the_watch_is_over() -> None:
+    noon = utc("2026-07-14 12:00")
+    assert planned(every(10 * MINUTES), noon, noon + 10 * MINUTES, Outcome.WAITING) == "every 10 minutes"
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        (timedelta(seconds=1), "1 second"), (timedelta(seconds=61), "61 seconds"), (timedelta(minutes=1), "1 minute"),
+        (timedelta(minutes=60), "60 minutes"), (timedelta(minutes=150), "150 minutes"), (timedelta(hours=2), "2 hours"),
+        (timedelta(days=1), "24 hours"),
+    ],
+)  # fmt: skip
+def test_an_interval_is_said_in_whole_units(interval: timedelta, words: str) -> None:
+    now = utc("2026-07-14 12:00")
+    assert planned(every(interval, OTHER), now, now + interval, Outcome.WAITING) == f"every {words}"
 
 
 def test_a_plan_that_was_made_otherwise_says_nothing() -> None:
     """By hand, or for another configuration."""
     now = utc("2026-07-14 12:00")
     assert planned(OTHER, now, now, Outcome.WAITING) == ""
+    assert planned(PAGE, now, now, Outcome.WAITING) == ""
     assert planned(OTHER, now, now + 11 * MINUTES, Outcome.FRESH) == ""

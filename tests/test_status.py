@@ -53,6 +53,16 @@ async def test_a_listing_shows_its_last_batch_the_next_poll_and_the_reason(insta
     )
 
 
+async def test_after_a_403_its_host_is_left_alone_until_the_next_poll_of_each_listing(installation: World) -> None:
+    installation.listing("first")
+    installation.listing("second")
+    installation.pages.put("/first", b"go away", status=403)
+    await installation.run()
+    seen = await look(installation)
+    assert [each.why for each in seen.listings] == ["its host is left alone until then"] * 2
+    assert shown(seen).count("    next poll: its host is left alone until then\n") == 2
+
+
 async def test_all_of_it_fits_80_columns_but_for_reasons_which_stand_alone(installation: World) -> None:
     installation.listing("a-listing-with-a-name-of-35-columns")
     installation.pages.put("/a-listing-with-a-name-of-35-columns", text_page(OLD))
