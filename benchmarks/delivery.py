@@ -9,11 +9,12 @@ Every way sends one message to each reader into a fresh `smtp-sink` (Debian: pos
 its own, one after the other. "notifier" claims, composes, marks in doubt, sends and settles, every mark committed to a
 SQLite file; queueing is timed apart. "ready" is the same without composing: what a second attempt costs. "usual"
 renders a Jinja2 template and an EmailMessage for each reader and sends by smtplib, a connection per mail; "reused" the
-same over one kept connection; "bare" is Mailman 3's way of sending: ready bytes over one kept connection, nothing
-rendered or recorded. None of these three is durable. `smtp-source` is the limit: C, ready bytes, as many sessions as
-notifier has connections. Beside the rates stand the processor seconds of the sending process, which say the same on a
-busy machine. Each round runs all ways, and a ratio is of two ways of one round: the middle one is told, the lowest and
-highest beside it. With DELAY_MS everything that the sink says comes so much later.
+same over one kept connection. "mailman" is Mailman 3's own delivery of one message to each reader, in an environment of
+its own (`delivery_peers`); "bare" is less than that: ready bytes over one kept connection of smtplib. Neither renders,
+and none of these four records anything. `smtp-source` is the limit: C, ready bytes, as many sessions as notifier has
+connections. Beside the rates stand the processor seconds of the sending process, which say the same on a busy machine.
+Each round runs all ways, and a ratio is of two ways of one round: the middle one is told, the lowest and highest beside
+it. With DELAY_MS everything that the sink says comes so much later.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jinja2 import Environment
 from sqlalchemy import insert, select
 
+from benchmarks import delivery_peers
 from benchmarks.owed import ABSTRACT, CONNECTIONS, NOW, PAPERS, address, fill, open_desk, title
 from notifier import log
 from notifier.compose import compose
@@ -162,23 +164,35 @@ def usual(messages: int, port: int, *, reuse: bool) -> None:
             server.send_message(rendered(number, page))
 
 
+def whole() -> bytes:
+    """Return one message, ready."""
+    return rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes()
+
+
 def bare(messages: int, port: int) -> None:
-    page = Environment(autoescape=True).from_string(PAGE)
-    content = rendered(0, page).as_bytes()
+    content = whole()
     with smtplib.SMTP("127.0.0.1", port) as server:
         for number in range(messages):
             server.sendmail("papers@example.org", [address(number)], content)
 
 
 def source(messages: int, port: int) -> None:
-    size = str(len(rendered(0, Environment(autoescape=True).from_string(PAGE)).as_bytes()))
+    size = str(len(whole()))
     command = ["smtp-source", "-s", str(CONNECTIONS), "-m", str(messages), "-l", size, "-f", "papers@example.org",
                "-t", "reader@domain.example", f"127.0.0.1:{port}"]  # fmt: skip
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
-WAYS = ("notifier", "ready", "usual", "reused", "bare", "source")
-SLOWER = {"notifier": 1, "ready": 1, "usual": 8, "reused": 8, "bare": 2, "source": 1}  # so many fewer messages are sent
+WAYS = ("notifier", "ready", "usual", "reused", "mailman", "bare", "source")
+SLOWER = {
+    "notifier": 1,
+    "ready": 1,
+    "usual": 8,
+    "reused": 8,
+    "mailman": 4,
+    "bare": 2,
+    "source": 1,
+}  # so many fewer messages are sent
 
 
 def one_way(way: str, messages: int, port: int) -> dict[str, float]:
@@ -279,8 +293,11 @@ def measured(way: str, messages: int, delay: float) -> dict[str, float]:
     """Run one way in a process of its own; return messages a second, and microseconds of processor for each."""
     few = max(50, messages // SLOWER[way])
     with sink(delay) as port:
-        command = [sys.executable, __file__, "--way", way, str(few), str(port)]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        if way == "mailman":
+            command, content = [delivery_peers.ready(), delivery_peers.__file__, str(port), str(few)], whole()
+        else:
+            command, content = [sys.executable, __file__, "--way", way, str(few), str(port)], b""
+        told = json.loads(subprocess.run(command, check=True, input=content, stdout=subprocess.PIPE).stdout)
     queued = few / told["queue"] if "queue" in told else 0.0
     return {"rate": few / told["seconds"], "cost": told["cpu"] / few * 1e6, "queued": queued}
 

@@ -5,7 +5,7 @@
 Every way sends the same 40 KB messages, one recipient each, to a fresh `smtp-sink` (Debian: postfix) on loopback, in a
 process of its own; the best of some rounds counts. The second table puts 20 ms between a command and its answer.
 Postfix's `smtp-source`, C and without durability, is the limit to compare with at equal sessions. Django is installed
-into build/delivery-smtp; the ways of rss2email and Mailman 3 are their calls of smtplib.
+into an environment of its own (`delivery_peers`); the ways of rss2email and Mailman 3 are their calls of smtplib.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import delivery_peers
+
 HERE = Path(__file__).resolve()
-PEERS = HERE.parent.parent / "build/delivery-smtp"
 SIZE = 40_000  # octets
 DELAY = 0.020  # seconds before an answer, in the second table
 FROM, TO = "papers@example.org", "reader@example.org"
@@ -177,7 +180,7 @@ def rate(way: str, count: int, delay: float = 0.0) -> tuple[float, float]:
         if way in SOURCES:
             seconds, processor = _source(SOURCES[way], entrance, count)
         else:
-            python = str(PEERS / "bin/python") if way == "django" else sys.executable
+            python = delivery_peers.ready() if way == "django" else sys.executable
             ended = subprocess.run(
                 [python, str(HERE), "--way", way, "--port", str(entrance), "--messages", str(count)],
                 check=True, capture_output=True, text=True,
@@ -359,12 +362,6 @@ def _speed(act: Callable[[], object], seconds: float) -> float:
     return count / spent
 
 
-def _install() -> None:
-    if not (PEERS / "bin/python").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run([str(PEERS / "bin/python"), "-m", "pip", "install", "-q", "django"], check=True)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=600)
@@ -386,6 +383,6 @@ if __name__ == "__main__":
     elif shutil.which("smtp-sink") is None:
         raise SystemExit("smtp-sink is missing: apt-get install postfix (nothing of it needs to run)")
     else:
-        _install()
+        delivery_peers.ready()
         sending(chosen.messages, chosen.rounds)
         signing()
