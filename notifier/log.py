@@ -175,6 +175,10 @@ def compose_failed(recipient: str, message_id: str, fault: BaseException) -> Non
     )
 
 
+def content_unreadable(number: int, fault: BaseException) -> None:
+    _event(logging.ERROR, "content_unreadable", message=number, fault=str(fault))
+
+
 def relay_trouble(trouble: RelayTrouble) -> None:
     _event(logging.ERROR, "relay_trouble", relay=trouble.relay, code=trouble.code, reason=trouble.reason)
 

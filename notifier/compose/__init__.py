@@ -257,10 +257,11 @@ def _sheet(digest: Digest, fragments: Fragments, own: Own, most: int) -> tuple[S
     """Return what all who are told the same are told, and whether a frame was made for it just now."""
     new, room = False, most
     # Entries by identity: to compare all that papers say costs more than is saved, and those of a drain are shared.
-    about = (digest.entries, digest.cadence, digest.timezone, digest.coverage, digest.sender, digest.help_url,
-             digest.thumbnails, digest.most, digest.list_id)  # fmt: skip
+    about = (digest.entries, digest.coverage, digest.sender, digest.help_url, digest.thumbnails, digest.most,
+             digest.list_id)  # fmt: skip
     while True:
-        key = (id(digest.entries), digest.labels, digest.date, own.html, own.there, room)
+        key = (id(digest.entries), digest.labels, digest.date, digest.timezone, digest.cadence, own.html, own.there,
+               room)  # fmt: skip
         found = fragments.sheets.get(key)
         if found is None or found.about[0] is not digest.entries or found.about[1:] != about[1:]:
             found, made = _new_sheet(digest, fragments, own, room, about)

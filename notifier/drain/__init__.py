@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from notifier import log
-from notifier.compose import write
+from notifier.compose import ComposeError, write
 from notifier.compose.fragments import Fragments
 from notifier.deliver import Relay
 from notifier.digest import Letterhead, digest, forget_marks
@@ -37,6 +37,7 @@ from notifier.templates import Templates
 CLAIM = 400  # messages claimed at once; as many again may stand in line
 TURN = 5  # messages composed in one turn of the event loop: half a millisecond
 ROUND = 30.0  # seconds after which no more is claimed: the rest of the program has its turn
+LOST = "what it was offered with cannot be read any more, and other bytes could be a second mail; `outbox discard` it"
 SIGNATURES = 2_500  # octets that two signatures may add to a message
 MARKED_AGAIN = timedelta(minutes=1)  # after which a message is tried again that the database did not mark
 PER_DOMAIN = 5  # messages under way to one recipient domain
@@ -265,8 +266,13 @@ class _Drain:
         return ready
 
     def _written(self, message: QueuedMessage) -> Written:
-        """Return the bytes of a message, signed: every attempt will carry the signature of the first."""
+        """Return the bytes of a message, signed: every attempt will carry the signature of the first.
+
+        Raises ComposeError for one that was offered with other bytes, which are lost: a person decides (G3).
+        """
         desk = self._desk
+        if message.lost and (message.attempts or message.doubts or message.kind != "digest"):
+            raise ComposeError(message.message_id, LOST)
         most = max(1, desk.relay.largest - SIGNATURES * bool(desk.sign)) if desk.relay.largest else 0
         written = write(digest(message, desk.head), desk.fragments, most)
         if desk.sign is None:

@@ -23,8 +23,9 @@ KEY = 16  # octets of the name of shared lines, by what they are
 WORTH_SHARING = 64  # octets; fewer are repeated
 SIZE = 4  # octets of a length in the packed form; a length of 0 announces a key ..
 GAP = 1 << 31  # .. and this, with the number of an own piece, a gap
+FORM = b"\x01"  # of packed messages: another one, of another version, is not taken for this one
 APART, HERE = b"=", b":"  # a packed message names its blank by a key, or holds it
-CUT_SHORT = "a packed message is cut short"
+CUT_SHORT, DAMAGED = "a packed message is cut short", "a packed message is damaged"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +115,7 @@ class Written:
         With `apart` it names its blank as well, which is stored once for all that have the same.
         """
         top = struct.pack(f">{len(self.own) + 1}I", len(self.own), *map(len, self.own))
-        return b"".join((top, *self.own, APART + self.blank.key if apart else HERE + self.blank.packed))
+        return b"".join((FORM, top, *self.own, APART + self.blank.key if apart else HERE + self.blank.packed))
 
     def below(self, top: bytes) -> Written:
         """Return the message with lines above it."""
@@ -127,6 +128,8 @@ Content = bytes | Written
 def unpacked(packed: bytes, blanks: Mapping[bytes, Blank]) -> Written:
     """Return the message that was packed, its blank by what names it there; raises KeyError for one that is missing."""
     own, named = _split(packed)
+    if any(number >= len(own) for _, number in blanks[named].gaps):
+        raise ValueError(DAMAGED)
     return Written(blanks[named], own)
 
 
@@ -185,10 +188,14 @@ def _gap(number: int) -> bytes:
 
 def _split(packed: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """Return the own pieces of a packed message, and what names its blank; raises ValueError where it is cut short."""
-    count = int.from_bytes(packed[:SIZE], "big")
-    at = SIZE * (count + 1)
+    if packed[:1] != FORM:
+        raise ValueError("a packed message is of another form")
+    first = 1 + SIZE
+    at = first + SIZE * int.from_bytes(packed[1:first], "big")
+    if at >= len(packed):
+        raise ValueError(CUT_SHORT)
     own: list[bytes] = []
-    for place in range(SIZE, at, SIZE):
+    for place in range(first, at, SIZE):
         size = int.from_bytes(packed[place : place + SIZE], "big")
         own.append(packed[at : at + size])
         at += size

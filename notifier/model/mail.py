@@ -153,6 +153,7 @@ class QueuedMessage:
     queries: Mapping[QueryId, tuple[str, str]]
     coverage: tuple[Coverage, ...]
     content: Content | None
+    lost: bool = False  # it was composed, and what is stored of that cannot be read any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ async def contents(connection: AsyncConnection, ids: Sequence[int], *, always: b
             theirs.get(found[number].subscriber_id, []) if number in carried or always else [],
             covered.get((found[number].poll_from, found[number].poll_to), ()) if found[number].kind == "digest" else (),
             written.get(number),
+            lost=found[number].octets is not None and number not in written,
         )
         for number in ids
         if number in found
@@ -79,6 +80,8 @@ def _queued(
     mine: Sequence[Row[Any]],
     coverage: tuple[Coverage, ...],
     content: Content | None,
+    *,
+    lost: bool,
 ) -> QueuedMessage:
     return QueuedMessage(
         outbox_id=OutboxId(row.id),
@@ -97,6 +100,7 @@ def _queued(
         queries={QueryId(s.query_id): (s.label, s.canonical) for s in mine},
         coverage=coverage,
         content=content,
+        lost=lost,
     )
 
 

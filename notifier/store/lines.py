@@ -13,16 +13,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.model import Blank, Content, Written, lines
+from notifier import log
+from notifier.model import Blank, Content, Lines, OutboxState, Written, lines
 from notifier.model.lines import APART, blank, blank_name, keys, unpacked
 from notifier.store import schema
 from notifier.store.engine import Database, chunks
 
 FRESH = timedelta(hours=12)  # lines that were kept so long ago are not written again for the next message
 OLD = timedelta(days=3)  # messages older than this are asked which lines they need; the younger ones keep them by age
+SETTLED = (OutboxState.SENT, OutboxState.FAILED)  # states of messages that will not be offered any more
 AT_ONCE = 1_000  # messages read at a time
 
 
@@ -32,11 +34,11 @@ def packed(contents: Iterable[Content]) -> tuple[list[bytes], dict[bytes, bytes]
     A blank that one message alone has stays with it, and goes when it goes.
     """
     given = list(contents)
-    blanks = {id(each.blank): each.blank for each in given if isinstance(each, Written)}
-    times = Counter([id(each.blank) for each in given if isinstance(each, Written)])
-    stored = [each.packed(apart=times[id(each.blank)] > 1) if isinstance(each, Written) else each for each in given]
+    blanks = {each.blank.key: each.blank for each in given if isinstance(each, Written)}
+    times = Counter([each.blank.key for each in given if isinstance(each, Written)])
+    stored = [each.packed(apart=times[each.blank.key] > 1) if isinstance(each, Written) else each for each in given]
     named = {line.key: line.octets for each in blanks.values() for line in each.shared()}
-    named |= {each.key: each.packed for number, each in blanks.items() if times[number] > 1}
+    named |= {key: each.packed for key, each in blanks.items() if times[key] > 1}
     return stored, named
 
 
@@ -56,16 +58,43 @@ async def keep_lines(
 
 
 async def whole(connection: AsyncConnection, stored: Sequence[tuple[int, bytes]]) -> Mapping[int, Content]:
-    """Return messages as they were kept, by their numbers; one of which something is gone is left out."""
-    names = {number: blank_name(octets) for number, octets in stored}
+    """Return messages as they were kept, by their numbers; one that cannot be read, or lacks something, is left out."""
+    names = _names(stored)
     there = await _packed_blanks(connection, set(names.values()))
-    octets = await _octets(connection, {key for each in there.values() for key in keys(each)})
-    known = {key: lines(each) for key, each in octets.items()}
-    blanks: dict[bytes, Blank] = {}
+    octets = await _octets(connection, _keys(there.values()))
+    known, blanks, found = dict[bytes, Lines](), dict[bytes, Blank](), dict[int, Content]()
+    for key, each in octets.items():
+        with contextlib.suppress(ValueError):
+            if (shared := lines(each)).key == key:
+                known[key] = shared
     for name, each in there.items():
-        with contextlib.suppress(KeyError):
-            blanks[name] = blank(each, known)
-    return {number: unpacked(each, blanks) for number, each in stored if names[number] in blanks}
+        with contextlib.suppress(KeyError, ValueError):
+            if (made := blank(each, known)).key == name[1:] or not name.startswith(APART):
+                blanks[name] = made
+    for number, each in stored:
+        with contextlib.suppress(KeyError, ValueError):
+            found[number] = unpacked(each, blanks)
+    return found
+
+
+def _names(stored: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
+    """Return what names the blank of each message; those that cannot be read are left out, and the log says so."""
+    names = dict[int, bytes]()
+    for number, octets in stored:
+        try:
+            names[number] = blank_name(octets)
+        except ValueError as fault:
+            log.content_unreadable(number, fault)
+    return names
+
+
+def _keys(blanks: Iterable[bytes]) -> set[bytes]:
+    """Return the keys that packed blanks name, as far as these can be read."""
+    found = set[bytes]()
+    for each in blanks:
+        with contextlib.suppress(ValueError):
+            found.update(keys(each))
+    return found
 
 
 async def _packed_blanks(connection: AsyncConnection, names: Collection[bytes]) -> dict[bytes, bytes]:
@@ -84,8 +113,11 @@ async def _octets(connection: AsyncConnection, wanted: Collection[bytes]) -> dic
 
 
 async def prune_lines(database: Database, now: datetime) -> int:
-    """Delete the lines that no message needs any more; return how many there were."""
+    """Delete the lines that no message needs any more, and bytes of settled ones; return how many lines there were."""
     content, table, used = schema.content, schema.lines, set[bytes]()
+    settled = schema.message.c.id == content.c.message_id, schema.message.c.state.in_(SETTLED)
+    async with database.write() as connection:
+        await connection.execute(delete(content).where(exists().where(*settled)))
     last = 0
     while True:
         old = content.c.message_id > last, content.c.packed_at < now - OLD
@@ -95,9 +127,10 @@ async def prune_lines(database: Database, now: datetime) -> int:
         if not rows:
             break
         async with database.read() as connection:
-            blanks = await _packed_blanks(connection, {blank_name(bytes(row.octets)) for row in rows})
+            names = _names((row.message_id, bytes(row.octets)) for row in rows)
+            blanks = await _packed_blanks(connection, set(names.values()))
         used |= {name[1:] for name in blanks if name.startswith(APART)}
-        used |= {key for each in blanks.values() for key in keys(each)}
+        used |= _keys(blanks.values())
         last = rows[-1].message_id
     async with database.write() as connection:
         for part in chunks(sorted(used)):

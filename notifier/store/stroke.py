@@ -51,10 +51,14 @@ SELECT id FROM marked UNION ALL SELECT id FROM sent""").bindparams(
 )
 
 _GIVEN = {"numbers": "number", "bytes": "bytes", "times": "at"}
+# The lock waits for a reader who is leaving: without it the statement would store what that just deleted.
 _KEPT = text("""
 INSERT INTO content (message_id, octets, packed_at)
 SELECT m.id, given.octets, given.at FROM unnest(:numbers, :bytes, :times) given(id, octets, at)
-JOIN message m ON m.id = given.id AND m.owner = :mine AND m.state = 'claimed'
+JOIN (
+    SELECT id FROM message WHERE id = ANY(:numbers) AND owner = :mine AND state = 'claimed'
+    ORDER BY id FOR NO KEY UPDATE
+) m ON m.id = given.id
 ON CONFLICT (message_id) DO UPDATE SET octets = excluded.octets, packed_at = excluded.packed_at""").bindparams(
     bindparam("numbers", type_=ARRAY(BigInteger)),
     bindparam("bytes", type_=ARRAY(LargeBinary)),

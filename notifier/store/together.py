@@ -58,19 +58,28 @@ class Together(Generic[Request, Answer]):
             await asyncio.sleep(0)
 
     async def _write_some(self, some: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        """Do requests together, or one by one when that fails."""
+        try:
+            if await self._write_at_once(some):
+                return
+            for each in some:
+                await self._write_at_once([each])
+        finally:
+            for _, waiting in some:  # cut off: nobody may wait for ever
+                if not waiting.done():
+                    waiting.cancel()
+
+    async def _write_at_once(self, some: Sequence[tuple[Request, asyncio.Future[Answer]]]) -> bool:
+        """Do requests together and answer them; False when that fails, and none of several is answered."""
         try:
             answers = await self._commit([request for request, _ in some])
         except Exception as fault:
             if len(some) > 1:
-                for each in some:
-                    await self._write_some([each])
-            elif not some[0][1].done():
+                return False
+            if not some[0][1].done():
                 some[0][1].set_exception(fault)
-        except BaseException:
-            for _, waiting in some:
-                waiting.cancel()
-            raise
-        else:
-            for (_, waiting), answer in zip(some, answers, strict=True):
-                if not waiting.done():  # whoever asked may have been cut off meanwhile
-                    waiting.set_result(answer)
+            return True
+        for (_, waiting), answer in zip(some, answers, strict=True):
+            if not waiting.done():  # whoever asked may have been cut off meanwhile
+                waiting.set_result(answer)
+        return True

@@ -5,7 +5,8 @@ bytes trickle in; a body has BODY_WITHIN (`limits`). A client that takes its ans
 too, by what its machine acknowledged. Idle connections cost a file descriptor for that long, no more, and slow ones a
 piece of their answer (`pieces`).
 
-A client that has said its last word, and shuts its side, still gets all that it asked for. What it says after a request
+A client that has said its last word, and shuts its side, still gets its answers: for a feed that waits for its turn
+while mail is sent, that is 503 (`courteous`). What it says after a request
 that was to be the last is read and dropped: were it left unread, the kernel would take back the end of the answer.
 """
 
