@@ -16,6 +16,7 @@ PIECES = [
     "</style>", "<svg>", "</svg>", "<path/>", "<math>", "<textarea>", "</textarea>", "<!--", "-->", "<!-->", "--!>",
     "<option>", "<br/>", "<x<script>", "<script", "<script/>", "<titl>", "<a href='x'>", '<a t=">"', "<a t='", '"',
     "'", ">", "<", "x", " ", "=", '<a ="><div>">', "<img a = '>'>", "<\u017fcript>", "</\u017fcript>", "<\u017ftyle>",
+    "<script\x0b>", "<style\u00a0>", "</scripts>", "</script\u00a0>", "<lin\u212a>",
 ]  # fmt: skip
 
 
@@ -56,3 +57,20 @@ def test_f026_f027_what_is_not_plain_gets_the_close_look_that_refuses_it(page: s
     assert not markup._is_plain(page)
     with pytest.raises(PageError):
         markup._refuse_attacks(page)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param("<script\u00a0>" + "<div>" * 600 + "</script>", id="a script with a no-break space"),
+        pytest.param("<script\x0b>" + "<div>" * 600 + "</script>", id="a script with a vertical tab"),
+        pytest.param("<\u017fcript>" + "<div>" * 600 + "</script>", id="a script with a long s"),
+        pytest.param("<script></\u017fcript></script>" + "<div>" * 600, id="a long s in a script"),
+        pytest.param("<script></scripts><!--</script>" + "<div>" * 600, id="an end tag of another name in a script"),
+        pytest.param("<a b=\u00a0'>" + "<div>" * 600 + "'>", id="a value behind a no-break space"),
+        pytest.param("<lin\u212a>" * 600, id="a link with the sign of the kelvin"),
+    ],
+)
+def test_f027_names_that_are_no_known_elements_to_a_browser_count_like_any_other(attack: str) -> None:
+    with pytest.raises(PageError, match="more than 500 elements inside each other"):
+        markup.tree(f"<!DOCTYPE html><html><body>{attack}</body></html>")

@@ -31,11 +31,17 @@ def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
+# No other white space is one in a tag (HTML standard 13.2.5.8), and no letter beyond ASCII is one of a known name: the
+# long s (U+017F) is no s there and the sign of the kelvin (U+212A) no k, as they are to Python.
+_SPACE = r" \t\n\f\r"
+_ENDS_NAME = rf"{_SPACE}/>"
+_END = rf"(?=[{_ENDS_NAME}])"
 _TAG = re.compile(
-    r"<(/?)([A-Za-z][^\s/>]{0,40}+)((?>(?:[^\"'>=]++|=\s*+\"[^\"]*+\"|=\s*+'[^']*+'|[\"'=])*))>",
+    rf"<(/?)([A-Za-z][^{_ENDS_NAME}]{{0,40}}+)"
+    rf"((?>(?:[^\"'>=]++|=[{_SPACE}]*+\"[^\"]*+\"|=[{_SPACE}]*+'[^']*+'|[\"'=])*))>",
 )
 _END_OF_COMMENT = re.compile(r"--!?>")
-_QUOTED = re.compile(r"=\s*+(?:\"[^\"]*+\"|'[^']*+')")
+_QUOTED = re.compile(rf"=[{_SPACE}]*+(?:\"[^\"]*+\"|'[^']*+')")
 _CHILDLESS = _words("area base br col embed hr img input link meta source track wbr")
 _CLOSED_BY_NEXT = _words("p li dt dd tr td th option thead tbody tfoot colgroup rp rt")
 _FOREIGN = frozenset({"svg", "math"})
@@ -44,7 +50,7 @@ _LEAVES_FOREIGN = _words(  # HTML standard 13.2.6.5: these end SVG and MathML, w
     "b big blockquote center code div dl em font h1 h2 h3 h4 h5 h6 i menu ol pre s small span strong sub sup table u ul"
 )
 _RAW_TEXT = {
-    name: re.compile(f"</{name}", re.ASCII | re.IGNORECASE) for name in ("script", "style", "textarea", "title")
+    name: re.compile(rf"</{name}{_END}", re.ASCII | re.IGNORECASE) for name in ("script", "style", "textarea", "title")
 }
 
 
@@ -52,14 +58,14 @@ _RAW_TEXT = {
 # Group 1 is what a tag begins with, "" for one that must be looked at more closely.
 _PLAIN_ATTRIBUTES = r"(?>[^\"'>=]{0,30}+(?:=(?:\"[^\"]*+\"|'[^']*+'|)[^\"'>=]{0,30}+){0,24})>"
 _PLAIN_TAG = re.compile(
-    rf"<(?:(/?[A-Za-z][^\s/><]{{0,40}}+(?=[\s/>])|!--)"
+    rf"<(?:(/?[A-Za-z][^{_ENDS_NAME}<]{{0,40}}+{_END}|!--)"
     rf"(?:(?<!pt|le|ea|--){_PLAIN_ATTRIBUTES}"  # none of the next five, and most tags
     rf"|(?<=<!--)(?!-?>).*?--!?>"
-    rf"|(?<=<script){_PLAIN_ATTRIBUTES}.*?(?=</script)|(?<=<style){_PLAIN_ATTRIBUTES}.*?(?=</style)"
-    rf"|(?<=<title){_PLAIN_ATTRIBUTES}[^<]*(?=</title)|(?<=<textarea){_PLAIN_ATTRIBUTES}[^<]*(?=</textarea)"
+    rf"|(?<=<script){_PLAIN_ATTRIBUTES}.*?(?=</script{_END})|(?<=<style){_PLAIN_ATTRIBUTES}.*?(?=</style{_END})"
+    rf"|(?<=<title){_PLAIN_ATTRIBUTES}[^<]*(?=</title{_END})|(?<=<textarea){_PLAIN_ATTRIBUTES}[^<]*(?=</textarea{_END})"
     rf"|(?<!<!--)(?<!<script)(?<!<style)(?<!<title)(?<!<textarea){_PLAIN_ATTRIBUTES})"
     rf"|(?:[A-Za-z]|!--).*)",  # one such tag is enough, and looking on could take long
-    re.ASCII | re.IGNORECASE | re.DOTALL,  # else the long s (U+017F) is an s, as it is to no browser
+    re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -97,8 +103,12 @@ def _is_plain(text: str) -> bool:
 
 def _step(head: str) -> int:
     """Tell by how much a tag changes the number of open elements, by what it begins with."""
-    name = head.lstrip("/").lower()
+    name = _lower(head.lstrip("/"))
     return 0 if name == "!--" or name in _CHILDLESS or name in _CLOSED_BY_NEXT else -1 if head[0] == "/" else 1
+
+
+def _lower(name: str) -> str:
+    return name.lower() if name.isascii() else name
 
 
 def _has_raw_text_in_foreign(heads: Sequence[str], kinds: Set[str]) -> bool:
@@ -133,7 +143,7 @@ def _refuse_attacks(text: str) -> None:
                     raise PageError(f"more than {BROKEN_TAGS_LIMIT} tags that never end")
             position += 1
             continue
-        closing, name, attributes = tag.group(1), tag.group(2).lower(), tag.group(3)
+        closing, name, attributes = tag.group(1), _lower(tag.group(2)), tag.group(3)
         _refuse_attributes(attributes)
         position = tag.end()
         if name in _RAW_TEXT and not closing and not foreign:
