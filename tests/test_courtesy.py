@@ -19,6 +19,7 @@ from notifier.errors import Busy
 from notifier.model import FeedFormat
 from notifier.publish.gather import Address, Kind
 from notifier.publish.shelf import QUEUE, RENDERING, Shelf
+from notifier.web.courteous import Courteous
 from tests.visit import FORMATS, LATER, NEW, OLD, OTHER, READER, Visit, titles
 from tests.world import text_page
 
@@ -166,6 +167,24 @@ async def test_who_waits_goes_on_when_the_mail_is_gone() -> None:
     before = hours.now
     await waiting
     assert hours.now - before <= LOOK_AGAIN
+
+
+async def test_a_request_that_is_cut_off_while_it_waits_leaves_the_line() -> None:
+    courtesy = Courtesy(clock=lambda: 0.0)
+    scope = {"type": "http", "path": "/feeds/search.atom", "headers": []}
+
+    async def unused(*_: object) -> None:
+        raise AssertionError("its turn never came")
+
+    with courtesy.first():
+        request = asyncio.ensure_future(Courteous(unused, courtesy)(scope, unused, unused))  # type: ignore[arg-type]
+        while not courtesy._waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        request.cancel()
+        await asyncio.wait([request])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not courtesy._waiting
 
 
 async def test_a_task_that_is_cancelled_ends_while_it_is_counted() -> None:
