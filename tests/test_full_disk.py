@@ -158,3 +158,16 @@ async def test_f072_a_disk_that_is_read_only_is_named(installation: World) -> No
         )
         _, said = await refused.communicate()
     assert (refused.returncode, str(disk) in said.decode()) == (1, True), said
+
+
+def test_a_database_on_a_full_disk_is_not_called_damaged(tmp_path: Path) -> None:
+    disk, program = tmp_path / "disk", f"{sys.executable} -m notifier"
+    disk.mkdir()
+    (tmp_path / "config.toml").write_text(f'contact = "me@example.org"\ndatabase = "sqlite:///{disk}/notifier.db"\n')
+    script = f"{program} migrate; cat /dev/zero > {disk}/filler; {program} status; rm {disk}/filler; {program} status"
+    ended = subprocess.run(
+        on_a_small_disk(disk, 6, "sh", "-c", script), cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    (said,) = (line for line in ended.stderr.splitlines() if line.startswith("error: "))
+    assert "its disk is full; make room there" in said
+    assert "restore" not in said

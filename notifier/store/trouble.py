@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from notifier.errors import StoreError
 
+NEEDED = 1024 * 1024  # octets on the disk, below which SQLite may find no room for its log and its index
 OLDEST = (13, 0)  # PostgreSQL that Procrastinate works on
 # What the databases say when the disk takes no more: SQLite's result codes (the low byte), PostgreSQL's SQLSTATE.
 SQLITE_UNWRITABLE = {8: "it is read-only", 10: "the disk fails", 13: "the disk is full", 14: "a file cannot be opened"}
@@ -84,6 +86,8 @@ def why_unusable(place: str, path: Path | None, trouble: DBAPIError) -> str:
         return f"{path} is no file: set `database` to the name of one, such as {path / 'notifier.db'}"
     if not os.access(path, os.R_OK | os.W_OK):
         return f"{path} may not be read and written by this user: run this as its owner, or as root"
+    if shutil.disk_usage(path.parent).free < NEEDED:
+        return f"{place} cannot be used ({trouble.orig}): its disk is full; make room there, nothing is lost"
     return (
         f"{place} cannot be used ({trouble.orig}): it was left untouched; "
         "restore a backup, or set `database` to another file"
