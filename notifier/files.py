@@ -1,4 +1,6 @@
-"""Files: put bytes under a name so that a reader, and a power cut, sees the old file or the new one, never a half."""
+"""Files: put bytes under a name so that a reader, and a power cut, sees the old file or the new one, never a half; know
+which disk a folder is on, and where the files are that ship with the program.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,16 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs")
+
+
+def shipped(name: str) -> Path:
+    """Return what ships with the program, by its name: inside the package of a wheel, beside it in a checkout.
+
+    It may be missing from an installation that is incomplete.
+    """
+    package = Path(__file__).resolve().parent
+    inside = package / "_shipped" / name
+    return inside if inside.exists() else package.parent / name
 
 
 def own_as_folder(path: Path) -> None:

@@ -36,6 +36,7 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from notifier.errors import TemplateError
+from notifier.files import shipped
 
 T = TypeVar("T")
 
@@ -45,12 +46,11 @@ TEXT_COLUMNS = 74  # RFC 5322 2.1.1 advises 78; 75 and more would be broken by q
 
 
 def folder() -> Path:
-    """Return the folder of the built-in templates: inside the package of a wheel, beside it in a source checkout."""
-    package = Path(__file__).resolve().parent
-    for place in (package / "_shipped" / "templates", package.parent / "templates"):
-        if (place / "email").is_dir():
-            return place
-    raise TemplateError("templates", f"not found in {package}: the installation is incomplete")
+    """Return the folder of the built-in templates."""
+    place = shipped("templates")
+    if (place / "email").is_dir():
+        return place
+    raise TemplateError("templates", f"not found at {place}: the installation is incomplete")
 
 
 class Templates:

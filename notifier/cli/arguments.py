@@ -25,6 +25,7 @@ from notifier.cli.codes import USAGE as USAGE
 from notifier.cli.screen import err
 from notifier.config import WEEKDAYS, Config, load
 from notifier.errors import AddressError, ConfigError, QueryError
+from notifier.files import shipped
 from notifier.model import Cadence, DigestClock
 from notifier.parse import FORMATS, selector_problems
 from notifier.query import Query
@@ -65,15 +66,10 @@ def config_path(path: Path | None) -> Path:
         path = next((place for place in PLACES if place.exists()), PLACES[0])
         if not path.exists():
             missing = f"no configuration: neither {PLACES[0]} nor {PLACES[1]} exists"
-            raise ConfigError([f"{missing}: name another with --config, or begin with a copy of {_example()}"])
+            raise ConfigError(
+                [f"{missing}: name another with --config, or begin with a copy of {shipped('config.example.toml')}"]
+            )
     return path
-
-
-def _example() -> Path:
-    """Return the file that shows every option: inside the package of a wheel, beside it in a source checkout."""
-    package = Path(__file__).resolve().parent.parent
-    shipped = package / "_shipped" / "config.example.toml"
-    return shipped if shipped.exists() else package.parent / "config.example.toml"
 
 
 def load_config(path: Path | None) -> Config:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from notifier.files import shipped
+
 PROGRAM, CONFIG, LISTEN = "/opt/notifier/bin/notifier", "/etc/notifier/config.toml", "127.0.0.1:8080"
 POSTGRESQL_ONLY, SQLITE_ONLY = "notifier-worker@", "notifier-backup."
 DYNAMIC = "DynamicUser=yes\n"
@@ -48,8 +50,7 @@ def units(
 
 
 def _shipped() -> Path:
-    package = Path(__file__).resolve().parent
-    for place in (package / "_shipped" / "systemd", package.parent / "systemd"):
-        if place.is_dir():
-            return place
+    place = shipped("systemd")
+    if place.is_dir():
+        return place
     raise FileNotFoundError("the units did not come with the program: install it anew")
