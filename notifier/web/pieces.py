@@ -17,7 +17,7 @@ import termios
 from collections import deque
 from typing import Any
 
-PIECE = 32 * 1024  # bytes
+PIECE = 64 * 1024  # bytes
 HIGH_WATER = 32 * 1024  # bytes that wait in the buffer of a connection before it gets no more pieces
 UNSENT = 64 * 1024  # bytes that the kernel holds for a client beyond what is on its way (TCP_NOTSENT_LOWAT)
 INTERNET = (socket.AF_INET, socket.AF_INET6)  # of a UNIX socket the kernel counts its own buffers, not the bytes

@@ -10,7 +10,9 @@ work. What waits to be sent to a slow reader is one feed, not one for each reque
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +26,8 @@ from notifier.web.patience import Patient
 from notifier.web.site import Site
 
 MOST_REQUEST = 4096  # bytes; a reader's is a few hundred
+REQUESTS = 500  # whose meaning is remembered
+ANSWERS = 30  # that are kept whole at once
 # RFC 9112 3 and 5, without what is obsolete: no white space before the colon, no folded line.
 _REQUEST = re.compile(
     rb"(GET|HEAD) (/feeds/[A-Za-z0-9/._~%-]+) HTTP/1\.1\r\n"
@@ -34,7 +38,7 @@ _LONG_WAY = {b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"t
 
 def quick(site: Site) -> type[Patient]:
     """Return the protocol of the connections of a site."""
-    heads: dict[tuple[bytes, bool, bool], tuple[Copy, bytes]] = {}
+    answers = _Answers()
 
     class Quick(Patient):
         """HTTP/1.1 with a short way to the feeds that are ready."""
@@ -57,26 +61,15 @@ def quick(site: Site) -> type[Patient]:
             )
 
         def _answer(self, data: bytes) -> bool:
-            asked = _REQUEST.fullmatch(data) if len(data) <= MOST_REQUEST else None
-            copy = site.shelf.public.get(asked[2].decode("ascii")) if asked else None
-            if asked is None or copy is None:
+            asked = _asked(data) if len(data) <= MOST_REQUEST else None
+            copy = site.shelf.public.get(asked.path) if asked else None
+            if asked is None or copy is None or not self._keeps_pace(asked.headers):
                 return False
-            headers = _headers(asked[3])
-            if headers is None or not self._keeps_pace(headers):
-                return False
-            compressed, known = takes_gzip(headers.get(b"accept-encoding", b"")), has_it(headers, copy)
-            key = asked[2], compressed, known
-            kept = heads.get(key)
-            if kept is None or kept[0] is not copy:
-                kept = heads[key] = copy, _head(copy, compressed=compressed, known=known)
-            body = b"" if known or asked[1] == b"HEAD" else copy.gzipped if compressed else copy.body
-            last = headers.get(b"connection", b"").lower() == b"close"
+            known = has_it(asked.headers, copy)
             self.rest()
-            date = b"".join([b"%b: %b\r\n" % pair for pair in self.server_state.default_headers])
-            end = b"connection: close\r\n\r\n" if last else b"\r\n"
-            self.transport.write(b"".join((kept[1], date, end, body)))
+            self.transport.write(answers.whole(asked, copy, known, self.server_state.default_headers))
             self.server_state.total_requests += 1
-            if last:
+            if asked.last:
                 self.transport.close()
             return True
 
@@ -87,6 +80,51 @@ def quick(site: Site) -> type[Patient]:
             return household is None or not site.pace.take(PUBLIC, household, site.clock())
 
     return Quick
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A plain request: `bodiless` for HEAD, `compressed` where gzip is taken, `last` of its connection."""
+
+    path: str
+    bodiless: bool
+    headers: Mapping[bytes, bytes]
+    compressed: bool
+    last: bool
+
+
+@lru_cache(maxsize=REQUESTS)
+def _asked(data: bytes) -> _Asked | None:
+    """Return what these bytes ask for, None when that is not for the short way; readers repeat themselves."""
+    found = _REQUEST.fullmatch(data)
+    headers = _headers(found[3]) if found else None
+    if found is None or headers is None:
+        return None
+    compressed = takes_gzip(headers.get(b"accept-encoding", b""))
+    last = headers.get(b"connection", b"").lower() == b"close"
+    return _Asked(found[2].decode("ascii"), found[1] == b"HEAD", headers, compressed, last)
+
+
+class _Answers:
+    """The answers of this second: they differ in what was asked for, and many ask for the same."""
+
+    def __init__(self) -> None:
+        self._second: object = None
+        self._made: dict[tuple[str, bool, bool, bool, bool], tuple[Copy, bytes]] = {}
+
+    def whole(self, asked: _Asked, copy: Copy, known: bool, second: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Return an answer; `second` are the headers with the date, which uvicorn makes anew each second."""
+        if second is not self._second or len(self._made) > ANSWERS:
+            self._second, self._made = second, {}
+        key = asked.path, asked.compressed, asked.bodiless, asked.last, known
+        made = self._made.get(key)
+        if made is None or made[0] is not copy:
+            body = b"" if known or asked.bodiless else copy.gzipped if asked.compressed else copy.body
+            date = b"".join([b"%b: %b\r\n" % pair for pair in second])
+            end = b"connection: close\r\n\r\n" if asked.last else b"\r\n"
+            head = _head(copy, compressed=asked.compressed, known=known)
+            made = self._made[key] = copy, b"".join((head, date, end, body))
+        return made[1]
 
 
 def _headers(lines: bytes) -> dict[bytes, bytes] | None:
