@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,41 @@ async def test_who_wants_the_connection_closed_is_told_so(ready: Visit) -> None:
     got = await raw(ready.site, request("Connection: close"))
     assert re.search(rb"\r\nconnection: close\r\n", got)
     assert got.endswith(b"</feed>\n")
+
+
+async def test_what_is_kept_of_a_second_is_given_to_who_asks_for_the_same(ready: Visit) -> None:
+    whole = (await asked(ready, [request()]))[0][2]
+    for _ in range(2):
+        head = await raw(ready.site, request("Connection: close", method="HEAD"))
+        got = await raw(ready.site, request("Connection: close"))
+        assert head.endswith(b"\r\n\r\n")
+        assert b"\r\nconnection: close\r\n" in head
+        assert b"\r\nconnection: close\r\n" in got
+        assert got.endswith(whole)
+        ((_, lines, body),) = await asked(ready, [request()])
+        assert (b"connection: close" in lines, body) == (False, whole)
+
+
+async def test_a_feed_that_was_made_anew_is_answered_at_once(ready: Visit) -> None:
+    public = ready.site.running.shelf.public
+    ((_, _, before),) = await asked(ready, [request()])
+    public["/feeds/all.atom"] = replace(public["/feeds/all.atom"], body=before + b"<!-->")
+    ((_, _, after),) = await asked(ready, [request()])
+    assert after == before + b"<!-->"
+
+
+async def test_the_date_is_that_of_the_answer(ready: Visit) -> None:
+    state = ready.site.server.server_state
+    first = await raw(ready.site, request("Connection: close"))
+    made = state.default_headers
+    async with asyncio.timeout(10):
+        while state.default_headers is made:  # noqa: ASYNC110  the clock of the server
+            await asyncio.sleep(0.01)
+    later = await raw(ready.site, request("Connection: close"))
+    dates = [re.search(rb"\r\ndate: ([^\r]+)", got) for got in (first, later)]
+    assert dates[0]
+    assert dates[1]
+    assert dates[0][1] != dates[1][1]
 
 
 async def test_f111_who_takes_no_answer_is_hung_up_on_and_costs_one_feed_at_a_time(
