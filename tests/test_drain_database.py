@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import cast
@@ -13,11 +15,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from notifier.daemon import Running
 from notifier.errors import StoreError, Unwritable
 from notifier.model import Envelope, OutboxId, OutboxState, Reply, Verdict
 from notifier.pipeline import drain_outbox
 from notifier.store import schema
-from tests.servers.smtp import post
+from tests.servers.smtp import Post, post
 from tests.waiting import READERS, Following, InDoubt, Plain, execute, nothing, queue
 from tests.world import World
 
@@ -69,48 +72,47 @@ async def test_g6_an_answer_under_way_while_the_disk_fills_is_kept_and_the_messa
     assert offered.count(offered[1]) == 1
 
 
-async def test_an_answer_that_the_database_refuses_is_stored_later_and_holds_up_no_other(installation: World) -> None:
+@asynccontextmanager
+async def three_waiting(installation: World, trigger: str) -> AsyncIterator[tuple[Running, Post]]:
+    """Three messages that wait for a relay, in a database that has a trigger."""
     await queue(installation, READERS[:3])
     async with post() as server:
         installation.relay = f"smtp://127.0.0.1:{server.port}"
         async with installation.opened() as running:
-            await execute(running, REFUSED)
-            with pytest.raises(DBAPIError, match="refused"):
-                await drain_outbox(running.desk)
-            drained = await drain_outbox(running.desk)
-            assert drained.states == {OutboxState.SENT: 2}
-            await execute(running, "DROP TRIGGER refused")
+            await execute(running, trigger)
+            yield running, server
+
+
+async def test_an_answer_that_the_database_refuses_is_stored_later_and_holds_up_no_other(installation: World) -> None:
+    async with three_waiting(installation, REFUSED) as (running, server):
+        with pytest.raises(DBAPIError, match="refused"):
             await drain_outbox(running.desk)
-            assert await running.store.depth() == {OutboxState.SENT: 3}
+        drained = await drain_outbox(running.desk)
+        assert drained.states == {OutboxState.SENT: 2}
+        await execute(running, "DROP TRIGGER refused")
+        await drain_outbox(running.desk)
+        assert await running.store.depth() == {OutboxState.SENT: 3}
         assert len(server.accepted) == 3
 
 
 async def test_f079_a_message_that_the_database_did_not_mark_is_tried_again_in_a_minute(installation: World) -> None:
-    await queue(installation, READERS[:3])
-    async with post() as server:
-        installation.relay = f"smtp://127.0.0.1:{server.port}"
-        async with installation.opened() as running:
-            await execute(running, UNMARKED)
-            drained = await drain_outbox(running.desk)
-            assert (drained.states, drained.paused_until) == ({OutboxState.SENT: 2}, None)
-            assert await running.store.depth() == {OutboxState.SENT: 2, OutboxState.DEFERRED: 1}
-            await execute(running, "DROP TRIGGER unmarked")
-            installation.now += timedelta(minutes=1)
-            assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 1}
+    async with three_waiting(installation, UNMARKED) as (running, server):
+        drained = await drain_outbox(running.desk)
+        assert (drained.states, drained.paused_until) == ({OutboxState.SENT: 2}, None)
+        assert await running.store.depth() == {OutboxState.SENT: 2, OutboxState.DEFERRED: 1}
+        await execute(running, "DROP TRIGGER unmarked")
+        installation.now += timedelta(minutes=1)
+        assert (await drain_outbox(running.desk)).states == {OutboxState.SENT: 1}
         assert len(server.accepted) == 3
 
 
 async def test_p19_an_answer_that_could_not_be_stored_is_stored_at_the_end_of_the_program(installation: World) -> None:
-    await queue(installation, READERS[:3])
-    async with post() as server:
-        installation.relay = f"smtp://127.0.0.1:{server.port}"
-        async with installation.opened() as running:
-            await execute(running, REFUSED)
-            with pytest.raises(DBAPIError, match="refused"):
-                await drain_outbox(running.desk)
-            await execute(running, "DROP TRIGGER refused")
-        async with installation.opened() as running:
-            assert await running.store.depth() == {OutboxState.SENT: 1, OutboxState.QUEUED: 2}
+    async with three_waiting(installation, REFUSED) as (running, _):
+        with pytest.raises(DBAPIError, match="refused"):
+            await drain_outbox(running.desk)
+        await execute(running, "DROP TRIGGER refused")
+    async with installation.opened() as running:
+        assert await running.store.depth() == {OutboxState.SENT: 1, OutboxState.QUEUED: 2}
 
 
 async def test_an_answer_for_a_message_that_was_erased_meanwhile_fails_nothing(installation: World) -> None:
